@@ -1,0 +1,131 @@
+//! Every route with its permission, in one list. A route cannot be added without saying who may use
+//! it, and the list itself is what the API description and the permission tests read.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::http::{Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, on};
+
+use access::{Permission, Principal};
+
+use super::{App, Refusal};
+
+pub const SESSION_COOKIE: &str = "guanlan_session";
+
+/// The caller of a permitted request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub who: Principal,
+    pub token: String,
+}
+
+/// What a route is, for the API description.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    /// `None`: open to anyone (health, login, the page itself).
+    pub permission: Option<Permission>,
+    pub summary: &'static str,
+}
+
+/// Collects routes; see [`super::routes`].
+pub struct Routes {
+    app: App,
+    router: Router<App>,
+    list: Vec<Route>,
+}
+
+impl Routes {
+    pub fn new(app: App) -> Self {
+        Self { app, router: Router::new(), list: Vec::new() }
+    }
+
+    /// A route open to anyone.
+    pub fn open<H, T>(self, method: Method, path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let route = on(filter(&method), handler);
+        self.add(Route { method, path, permission: None, summary }, route)
+    }
+
+    /// A route that needs a signed-in caller with `permission`.
+    pub fn need<H, T>(
+        self,
+        permission: Permission,
+        method: Method,
+        path: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let gate = Gate { app: self.app.clone(), permission };
+        let route = on(filter(&method), handler).layer(middleware::from_fn_with_state(gate, admit));
+        self.add(Route { method, path, permission: Some(permission), summary }, route)
+    }
+
+    pub fn finish(self) -> (Router<App>, Vec<Route>) {
+        (self.router, self.list)
+    }
+
+    fn add(mut self, route: Route, handler: MethodRouter<App>) -> Self {
+        self.router = self.router.route(route.path, handler);
+        self.list.push(route);
+        self
+    }
+}
+
+fn filter(method: &Method) -> axum::routing::MethodFilter {
+    method.clone().try_into().expect("routes use the common HTTP methods")
+}
+
+#[derive(Clone)]
+struct Gate {
+    app: App,
+    permission: Permission,
+}
+
+/// Lets a request through when its session is valid, its principal holds the permission and, for
+/// methods that change something, it carries the session's CSRF token.
+async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    match caller(&gate, &request).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn caller(gate: &Gate, request: &Request) -> Result<Caller, Refusal> {
+    let token = cookie(request.headers(), SESSION_COOKIE).ok_or_else(Refusal::signed_out)?;
+    let who = gate.app.sessions.principal(&token).await?.ok_or_else(Refusal::signed_out)?;
+    if !access::decide(&who, gate.permission) {
+        return Err(Refusal::forbidden(format!("{} lacks the permission {:?}", who.user, gate.permission)));
+    }
+    if !request.method().is_safe() {
+        let given = request.headers().get("x-csrf").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if !gate.app.sessions.csrf_matches(&token, given) {
+            return Err(Refusal::forbidden("the X-CSRF header does not belong to this session; reload the page"));
+        }
+    }
+    Ok(Caller { who, token })
+}
+
+/// The value of a cookie of the request.
+pub fn cookie(headers: &axum::http::HeaderMap, name: &str) -> Option<String> {
+    headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';')).find_map(
+        |pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            (key == name && !value.is_empty()).then(|| value.to_owned())
+        },
+    )
+}
