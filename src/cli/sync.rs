@@ -1,0 +1,160 @@
+//! `guanlan sync`: sources into raw tables, then cleaning and models, with a line a stream.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ingest::{Progress, StreamReport};
+use serde_json::json;
+
+use super::output::{Output, Tone, count};
+use super::server;
+
+/// Progress bars, one a stream: rows, rows a second, and how far behind the source the data is.
+pub struct Bars {
+    all: MultiProgress,
+    bars: Mutex<HashMap<String, ProgressBar>>,
+}
+
+impl Bars {
+    pub fn new(output: &Output) -> Self {
+        let all = MultiProgress::new();
+        if output.json || !output.terminal {
+            all.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self { all, bars: Mutex::new(HashMap::new()) }
+    }
+
+    pub fn clear(&self) {
+        let _ = self.all.clear();
+    }
+}
+
+impl Progress for Bars {
+    fn rows(&self, source: &str, stream: &str, rows: u64, lag: Option<Duration>) {
+        let mut bars = self.bars.lock().expect("no thread panics while drawing");
+        let bar = bars.entry(format!("{source}.{stream}")).or_insert_with_key(|name| {
+            let style = ProgressStyle::with_template("{spinner} {prefix:28} {human_pos:>12} rows  {per_sec:>16}  {msg}");
+            let bar = self.all.add(ProgressBar::no_length());
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_prefix(name.clone());
+            bar
+        });
+        bar.set_position(rows);
+        if let Some(lag) = lag {
+            bar.set_message(format!("lag {}", age(lag)));
+        }
+    }
+}
+
+fn age(d: Duration) -> String {
+    match d.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7_200 => format!("{} min", s / 60),
+        s @ 7_200..172_800 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
+pub async fn sync(
+    project: &Path,
+    source: Option<&str>,
+    stream: Option<&str>,
+    raw_only: bool,
+    output: &Output,
+) -> Result<ExitCode> {
+    let (platform, _lease) = server::open_for_work(project, "guanlan sync").await?;
+    let live = platform.project();
+    let names: Vec<String> = match source {
+        Some(name) if live.project.sources.contains_key(name) => vec![name.to_owned()],
+        Some(name) => {
+            let known: Vec<&str> = live.project.sources.keys().map(String::as_str).collect();
+            let near = store::nearest(name, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
+            bail!("no source {name} in {}/sources{}", project.display(), near.unwrap_or_default());
+        }
+        None => live.project.sources.keys().cloned().collect(),
+    };
+    let bars = Bars::new(output);
+    let mut streams: Vec<(String, StreamReport)> = Vec::new();
+    let mut failures = Vec::new();
+    for name in names {
+        // One broken source never stops the others: its error is kept for the end.
+        match platform.sync(&name, stream, &bars).await {
+            Ok(Some(report)) => streams.extend(report.streams.into_iter().map(|s| (name.clone(), s))),
+            Ok(None) => {}
+            Err(error) => failures.push(format!("{name}: {error:#}")),
+        }
+    }
+    bars.clear();
+    for (name, report) in &streams {
+        failures.extend(report.error.as_ref().map(|e| format!("{name}.{}: {e}", report.stream)));
+    }
+    let mut built = Vec::new();
+    if !raw_only {
+        built = refine(&platform, &mut failures).await?;
+    }
+    print(output, &streams, &built, &failures);
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Cleans and builds right here rather than through the queue, so that the command reports it.
+pub async fn refine(platform: &crate::platform::Platform, failures: &mut Vec<String>) -> Result<Vec<String>> {
+    let live = platform.project();
+    let mut done = Vec::new();
+    for name in live.project.cleans.keys() {
+        match platform.warehouse.clean(name).await {
+            Ok(report) if report.already => {}
+            Ok(report) => done.push(format!(
+                "clean.{name}: {} read, {} kept, {} quarantined",
+                count(report.read),
+                count(report.kept),
+                count(report.rejected)
+            )),
+            Err(error) => failures.push(format!("clean.{name}: {error}")),
+        }
+    }
+    let built = platform.build_stale().await?;
+    done.extend(built.published.iter().map(|t| format!("{t}: published")));
+    failures.extend(built.failed);
+    Ok(done)
+}
+
+fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], failures: &[String]) {
+    let data: Vec<_> = streams
+        .iter()
+        .map(|(source, s)| {
+            json!({"source": source, "stream": s.stream, "table": s.table.to_string(), "rows": s.rows,
+                "rejected_rows": s.rejected_rows, "files": s.files, "version": s.version,
+                "warnings": s.warnings, "error": s.error.as_ref().map(ToString::to_string)})
+        })
+        .collect();
+    output.data(&json!({"streams": data, "built": built, "failures": failures}));
+    if output.json {
+        return;
+    }
+    let rows: Vec<Vec<String>> = streams
+        .iter()
+        .map(|(source, s)| {
+            let state = match (&s.error, s.rows) {
+                (Some(_), _) => output.paint(Tone::Bad, "failed"),
+                (None, 0) => output.paint(Tone::Quiet, "up to date"),
+                (None, _) => output.paint(Tone::Good, "landed"),
+            };
+            vec![format!("{source}.{}", s.stream), s.table.to_string(), count(s.rows), count(s.rejected_rows), state]
+        })
+        .collect();
+    output.table(&["stream", "table", "rows", "rejected", "state"], &rows);
+    for warning in streams.iter().flat_map(|(_, s)| &s.warnings) {
+        output.say(&format!("{}: {warning}", output.paint(Tone::Warn, "warning")));
+    }
+    for line in built {
+        output.say(&output.paint(Tone::Quiet, line));
+    }
+    for failure in failures {
+        eprintln!("{}: {failure}", output.paint(Tone::Bad, "error"));
+    }
+}

@@ -1,0 +1,80 @@
+//! `guanlan user`: accounts of this project. A password is random, shown once, and never a default.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use access::Role;
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::json;
+
+use super::output::{Output, Tone};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a user and print their password once.
+    Add {
+        name: String,
+        /// admin, analyst, executive or ops; repeat for several.
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+        /// The name that pages show.
+        #[arg(long)]
+        display: Option<String>,
+    },
+    /// List users.
+    List,
+    /// Give a user a new random password and end their sessions.
+    Password { name: String },
+    /// Disable a user and end their sessions.
+    Disable { name: String },
+}
+
+pub async fn run(project: &Path, command: Command, output: &Output) -> Result<ExitCode> {
+    let platform = super::server::open_for_reading(project).await?;
+    let users = &platform.users;
+    match command {
+        Command::Add { name, roles, display } => {
+            let roles = roles.iter().map(|r| r.parse::<Role>()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+            let password = users.add(&name, display.as_deref().unwrap_or(&name), &roles, None).await?;
+            shown_once(output, &name, &password);
+        }
+        Command::Password { name } => {
+            let password = users.set_password(&name, None).await?;
+            platform.sessions.end_all(&name).await?;
+            shown_once(output, &name, &password);
+        }
+        Command::Disable { name } => {
+            users.disable(&name).await?;
+            platform.sessions.end_all(&name).await?;
+            output.data(&json!({"user": name, "disabled": true}));
+            output.say(&format!("{name} can no longer sign in"));
+        }
+        Command::List => {
+            let list = users.list().await?;
+            output.data(&list);
+            if !output.json {
+                let rows: Vec<Vec<String>> = list
+                    .iter()
+                    .map(|u| {
+                        let roles: Vec<String> = u.roles.iter().map(ToString::to_string).collect();
+                        vec![
+                            u.name.clone(),
+                            u.display.clone(),
+                            roles.join(", "),
+                            if u.disabled { "disabled".into() } else { "active".into() },
+                        ]
+                    })
+                    .collect();
+                output.table(&["user", "name", "roles", "state"], &rows);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown_once(output: &Output, name: &str, password: &str) {
+    output.data(&json!({"user": name, "password": password}));
+    output.say(&format!("{}  {}", output.paint(Tone::Strong, name), output.paint(Tone::Accent, password)));
+    output.say(&output.paint(Tone::Quiet, "The password is shown this once; only its hash is kept."));
+}

@@ -1,0 +1,125 @@
+//! The HTTP door: every route with its permission (`routes`), one file a station, one map from
+//! errors to answers (`error`, `refusals`), the embedded web app (`web`).
+
+mod access;
+mod alerts;
+mod auth;
+mod dashboards;
+mod error;
+mod health;
+mod live;
+mod metrics;
+mod openapi;
+mod project;
+mod quarantine;
+mod refusals;
+mod routes;
+mod rules;
+mod sources;
+mod sql;
+mod tables;
+mod web;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::access::Permission as Need;
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use tower_http::compression::CompressionLayer;
+
+pub use error::Refusal;
+pub use routes::{Caller, Route};
+
+use crate::platform::Platform;
+use routes::Routes;
+
+/// What handlers share.
+pub type App = Arc<Platform>;
+
+/// The address a request came from.
+#[derive(Debug, Clone)]
+pub struct Peer(pub String);
+
+/// The largest request body: definitions and SQL are text, nothing is uploaded.
+const BODY_BYTES: usize = 1 << 20;
+
+/// Every route, in the order of the line.
+pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const DELETE: Method = Method::DELETE;
+    Routes::new(app)
+        .open(GET, "/health", "whether the server works", health::health)
+        .need(Need::ReadStatus, GET, "/metrics", "Prometheus metrics", health::metrics)
+        .open(GET, "/api/openapi.json", "this description", openapi::description)
+        .open(POST, "/api/session", "sign in", auth::login)
+        .open(DELETE, "/api/session", "sign out", auth::logout)
+        .need(Need::ReadDashboards, GET, "/api/session", "who the caller is", auth::session)
+        .need(Need::ReadDashboards, GET, "/api/events", "changes as server-sent events", live::events)
+        .need(Need::ReadSources, GET, "/api/sources", "sources with their state", sources::list)
+        .need(Need::ManageSources, POST, "/api/sources/{name}/sync", "sync a source now", sources::sync)
+        .need(Need::ReadSources, GET, "/api/sources/{name}/runs", "latest runs of a source", sources::runs)
+        .need(Need::ReadSources, GET, "/api/quarantine", "rows that did not fit, counted", quarantine::list)
+        .need(Need::ReadSources, GET, "/api/quarantine/{table}", "rows that did not fit", quarantine::rows)
+        .need(Need::ManageSources, POST, "/api/quarantine/{table}/release", "clean them again", quarantine::release)
+        .need(Need::ReadTables, GET, "/api/tables", "the catalogue", tables::list)
+        .need(Need::ReadTables, GET, "/api/tables/{name}", "one table, with a sample", tables::one)
+        .need(Need::RunSql, POST, "/api/sql", "run SQL, first rows", sql::page)
+        .need(Need::RunSql, POST, "/api/sql/stream", "run SQL, Arrow stream", sql::arrow_stream)
+        .need(Need::RunSql, POST, "/api/sql/csv", "run SQL, CSV file", sql::csv)
+        .need(Need::RunSql, GET, "/api/sql/history", "the caller's latest queries", sql::history)
+        .need(Need::RunSql, DELETE, "/api/sql/{id}", "cancel a query", sql::cancel)
+        .need(Need::ReadMetrics, GET, "/api/metrics", "all metrics", metrics::list)
+        .need(Need::ReadMetrics, POST, "/api/metrics/query", "ask a metric", metrics::query)
+        .need(Need::ReadMetrics, GET, "/api/dimensions/{dimension}/values", "values to filter by", metrics::values)
+        .need(Need::ReadDashboards, GET, "/api/dashboards", "the caller's dashboards", dashboards::list)
+        .need(Need::ReadDashboards, GET, "/api/dashboards/{name}", "one dashboard's layout", dashboards::one)
+        .need(Need::ReadDashboards, POST, "/api/dashboards/{name}/data", "the tiles' data", dashboards::data)
+        .need(Need::ReadRules, GET, "/api/rules", "rules with their state", rules::list)
+        .need(Need::ReadRules, GET, "/api/rules/{name}", "one rule", rules::one)
+        .need(Need::ReadAlerts, GET, "/api/alerts", "alerts", alerts::list)
+        .need(Need::ReadAlerts, GET, "/api/alerts/{id}", "one alert with its evidence", alerts::one)
+        .need(Need::ActOnAlerts, POST, "/api/alerts/{id}/ack", "acknowledge an alert", alerts::ack)
+        .need(Need::ReadStatus, GET, "/api/project", "problems of the project folder", project::state)
+        .need(Need::ManageAccess, GET, "/api/access/users", "users", access::users)
+        .need(Need::ManageAccess, POST, "/api/access/users", "add a user", access::add)
+        .need(Need::ReadAccess, GET, "/api/access/audit", "who did what", access::audit)
+        .finish()
+}
+
+/// The whole door, ready to serve.
+pub fn router(app: App) -> Router {
+    let (routes, _) = routes(app.clone());
+    routes
+        .fallback(web::page)
+        .layer(middleware::from_fn(peer))
+        .layer(middleware::from_fn(headers))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CompressionLayer::new())
+        .with_state(app)
+}
+
+/// Notes who calls, for login limits and the audit. No proxy header is believed.
+async fn peer(mut request: Request, next: Next) -> Response {
+    let ip = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
+    request.extensions_mut().insert(Peer(ip.unwrap_or_else(|| "unknown".into())));
+    next.run(request).await
+}
+
+/// Headers every answer carries.
+async fn headers(request: Request, next: Next) -> Response {
+    let api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if api {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

@@ -1,0 +1,82 @@
+//! The catalogue: zones, tables, columns, rows, freshness, lineage, and a sample of rows.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use warehouse::TableInfo;
+
+use super::{App, Caller, Refusal};
+use crate::cells;
+
+/// `GET /api/tables`: what the caller may read.
+pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
+    let tables = app.warehouse.session(&caller.who).catalogue().await?;
+    Ok(Json(tables.iter().map(|t| describe(&app, t)).collect::<Vec<_>>().into()))
+}
+
+#[derive(Deserialize)]
+pub struct Sample {
+    #[serde(default)]
+    sample: Option<usize>,
+}
+
+/// `GET /api/tables/{zone}.{name}?sample=50`.
+pub async fn one(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Query(Sample { sample }): Query<Sample>,
+) -> Result<Json<Value>, Refusal> {
+    let session = app.warehouse.session(&caller.who);
+    let tables = session.catalogue().await?;
+    let table = tables
+        .iter()
+        .find(|t| t.name.to_string() == name)
+        .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
+    let mut value = describe(&app, table);
+    let wanted = sample.unwrap_or(50).min(500);
+    if wanted > 0 {
+        let sql = format!("select * from {}.\"{}\" limit {wanted}", table.name.zone, table.name.name);
+        let (batches, _) = session.sql(&sql).await?.collect(wanted).await?;
+        let mut rows = Vec::new();
+        for batch in &batches {
+            rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+        }
+        let columns: Vec<&String> = table.schema.fields().iter().map(|f| f.name()).collect();
+        value["sample"] = json!({"columns": columns, "rows": rows});
+    }
+    Ok(Json(value))
+}
+
+fn describe(app: &App, table: &TableInfo) -> Value {
+    let live = app.project();
+    let titles: BTreeMap<&str, Value> = live
+        .project
+        .models
+        .get(&table.name.name)
+        .map(|m| m.columns.iter().map(|(name, title)| (name.as_str(), json!(title))).collect())
+        .unwrap_or_default();
+    let columns: Vec<Value> = table
+        .schema
+        .fields()
+        .iter()
+        .map(|f| {
+            json!({"name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable(),
+                "title": titles.get(f.name().as_str())})
+        })
+        .collect();
+    json!({
+        "zone": table.name.zone.to_string(),
+        "name": table.name.name,
+        "title": table.title,
+        "rows": table.rows, "bytes": table.bytes, "files": table.files, "version": table.version,
+        "updated_at": table.updated_at,
+        "columns": columns,
+        "upstream": table.upstream.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "downstream": table.downstream.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "checks": table.checks,
+    })
+}

@@ -1,0 +1,312 @@
+//! Builds every part once, in the order of the line, and holds them together for jobs, HTTP and the
+//! command line. No decision is taken here: what follows what is `flow`, what may be read is
+//! `access`, what a number means is `warehouse`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use access::{Audit, Outbound, Principal, Sessions, Users};
+use dashboards::{DashboardSpec, Dashboards};
+use ingest::{Ingest, Progress, SyncReport};
+use rules::{RuleSpec, Rules};
+use store::{Metadata, Objects, Outbox, Queue, Runner, SharedClock};
+use warehouse::{TableName, Warehouse, Zone};
+
+use crate::events::Hub;
+use crate::flow::{self, Happened, Lineage};
+use crate::jobs::{Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
+use crate::project::Loaded;
+
+/// Reports no progress; scheduled runs are watched through `system.runs` instead.
+pub struct Silent;
+impl Progress for Silent {
+    fn rows(&self, _: &str, _: &str, _: u64, _: Option<std::time::Duration>) {}
+}
+
+/// What building the stale models came to.
+#[derive(Debug, Default)]
+pub struct Built {
+    pub published: Vec<TableName>,
+    pub failed: Vec<String>,
+}
+
+/// Every part of a running Guanlan.
+pub struct Platform {
+    pub folder: PathBuf,
+    pub clock: SharedClock,
+    pub db: Metadata,
+    pub warehouse: Warehouse,
+    pub ingest: Ingest,
+    pub dashboards: Dashboards,
+    pub rules: Rules,
+    pub users: Users,
+    pub sessions: Sessions,
+    pub audit: Audit,
+    pub queue: Queue,
+    pub outbox: Outbox,
+    pub hub: Hub,
+    pub stopping: CancellationToken,
+    /// Set when the clock is a simulated company's.
+    pub demo_speed: Option<f64>,
+    live: RwLock<Arc<Loaded>>,
+}
+
+impl Platform {
+    /// Opens the project in `folder` with definitions already loaded from it.
+    pub async fn open(folder: &Path, loaded: Loaded, clock: SharedClock, demo_speed: Option<f64>) -> Result<Arc<Self>> {
+        let config = &loaded.project.config;
+        let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
+        let objects = Objects::open(&config.store, folder)?;
+        let users = Users::open(db.clone(), clock.clone()).await?;
+        let sessions = Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions.clone()).await?;
+        let audit = Audit::open(db.clone(), clock.clone()).await?;
+        let outbound = Outbound::new(config.outbound.clone())?;
+        let warehouse =
+            Warehouse::open(objects, db.clone(), clock.clone(), loaded.project.warehouse_settings()).await?;
+        warehouse.set_definitions(loaded.project.definitions());
+        let ingest = Ingest::open(warehouse.clone(), outbound.clone(), db.clone(), clock.clone(), folder).await?;
+        let outbox = Outbox::open(db.clone(), clock.clone()).await?;
+        let rules = Rules::open(warehouse.clone(), db.clone(), outbox.clone(), outbound, clock.clone(), folder).await?;
+        let queue = Queue::open(db.clone(), clock.clone()).await?;
+        let system = [
+            store::system_queries(),
+            access::system_queries(),
+            ingest::system_queries(),
+            rules::system_queries(),
+        ];
+        for (name, columns, sql) in system.into_iter().flatten() {
+            warehouse.register_system(warehouse::SystemTable::new(name, columns, sql));
+        }
+        let dashboards = Dashboards::new(warehouse.clone(), clock.clone());
+        Ok(Arc::new(Self {
+            folder: folder.to_owned(),
+            clock,
+            db,
+            warehouse,
+            ingest,
+            dashboards,
+            rules,
+            users,
+            sessions,
+            audit,
+            queue,
+            outbox,
+            hub: Hub::default(),
+            stopping: CancellationToken::new(),
+            demo_speed,
+            live: RwLock::new(Arc::new(loaded)),
+        }))
+    }
+
+    /// The definitions served now.
+    pub fn project(&self) -> Arc<Loaded> {
+        self.live.read().expect("no thread panics while swapping definitions").clone()
+    }
+
+    /// Serves new definitions: swaps them, then queues what they make stale.
+    pub async fn reload(&self, loaded: Loaded) -> Result<()> {
+        self.warehouse.set_definitions(loaded.project.definitions());
+        let revision = loaded.project.revision.clone();
+        let problems = loaded.findings.len();
+        *self.live.write().expect("no thread panics while swapping definitions") = Arc::new(loaded);
+        self.schedule_all().await?;
+        self.follow(Happened::Reloaded).await?;
+        self.hub.tell("project", serde_json::json!({"revision": revision, "problems": problems}));
+        Ok(())
+    }
+
+    /// A runner that knows every job.
+    pub fn runner(self: &Arc<Self>) -> Runner<Self> {
+        let mut runner = Runner::new(self.queue.clone(), self.clone(), self.clock.clone());
+        runner.register::<Sync>(2, 1);
+        runner.register::<Clean>(2, 3);
+        runner.register::<Build>(1, 3);
+        runner.register::<Evaluate>(1, 1);
+        runner.register::<Deliver>(1, 1);
+        runner.register::<Upkeep>(1, 1);
+        runner
+    }
+
+    /// Queues what every schedule of the project asks for. Jobs coalesce, so calling it again is safe.
+    pub async fn schedule_all(&self) -> Result<()> {
+        let live = self.project();
+        let now = self.clock.now();
+        for (name, spec) in &live.project.sources {
+            if spec.schedule().is_some() {
+                self.queue.push(&Sync { source: name.clone() }, now).await?;
+            }
+        }
+        for schedule in self.rule_schedules() {
+            self.queue.push(&Evaluate { schedule }, now).await?;
+        }
+        self.queue.push(&Upkeep {}, now + std::time::Duration::from_secs(600)).await?;
+        self.queue.push(&Deliver {}, now).await?;
+        Ok(())
+    }
+
+    /// Queues the next run of a scheduled source.
+    pub async fn schedule_source(&self, source: &str) -> Result<()> {
+        let live = self.project();
+        let Some(schedule) = live.project.sources.get(source).and_then(|s| s.schedule()) else { return Ok(()) };
+        if let Some(due) = schedule.next_after(self.clock.now(), live.project.timezone()) {
+            self.queue.push(&Sync { source: source.to_owned() }, due).await?;
+        }
+        Ok(())
+    }
+
+    /// Queues the next evaluation of the rules with this schedule; false when there are none left.
+    pub async fn schedule_rules(&self, schedule: &str) -> Result<bool> {
+        let live = self.project();
+        let Some(spec) = live.project.rules.values().find(|r| r.schedule().to_string() == schedule) else {
+            return Ok(false);
+        };
+        if let Some(due) = spec.schedule().next_after(self.clock.now(), live.project.timezone()) {
+            self.queue.push(&Evaluate { schedule: schedule.to_owned() }, due).await?;
+        }
+        Ok(true)
+    }
+
+    fn rule_schedules(&self) -> Vec<String> {
+        let live = self.project();
+        let mut schedules: Vec<String> =
+            live.project.rules.values().map(|r| r.schedule().to_string()).collect();
+        schedules.sort();
+        schedules.dedup();
+        schedules
+    }
+
+    /// Reads a source into raw tables and queues what follows. `None` when the project has no such source.
+    pub async fn sync(&self, source: &str, stream: Option<&str>, progress: &dyn Progress) -> Result<Option<SyncReport>> {
+        let live = self.project();
+        let Some(spec) = live.project.sources.get(source) else { return Ok(None) };
+        let report = self.ingest.sync(source, spec, stream, progress).await?;
+        for stream in report.streams.iter().filter(|s| s.rows > 0 || s.rejected_rows > 0) {
+            self.follow(Happened::Landed(stream.table.clone())).await?;
+            self.hub.tell(
+                "job",
+                serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
+                    "table": stream.table.to_string(), "rows": stream.rows, "outcome": "ok"}),
+            );
+        }
+        for stream in &report.streams {
+            if let Some(error) = &stream.error {
+                self.hub.tell(
+                    "job",
+                    serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
+                        "table": stream.table.to_string(), "rows": stream.rows, "outcome": "failed",
+                        "message": error.to_string()}),
+                );
+            }
+        }
+        Ok(Some(report))
+    }
+
+    /// Queues the jobs that follow.
+    pub async fn follow(&self, happened: Happened) -> Result<()> {
+        let now = self.clock.now();
+        for job in flow::next(&happened, &*self.project()) {
+            match job {
+                Next::Clean(job) => self.queue.push::<Clean>(&job, now).await?,
+                Next::Build(job) => self.queue.push::<Build>(&job, now).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds the models whose inputs changed, in dependency order. A model that fails keeps its last
+    /// good version and does not stop the others.
+    pub async fn build_stale(&self) -> Result<Built> {
+        let live = self.project();
+        let models: Vec<_> = live.project.models.values().cloned().collect();
+        let order = warehouse::model::order(&models).map_err(|p| anyhow::anyhow!(p.message))?;
+        let mut built = Built::default();
+        for model in order {
+            if !self.warehouse.is_stale(&model.name).await? {
+                continue;
+            }
+            match self.warehouse.build(&model.name).await {
+                Ok(report) if report.published => {
+                    built.published.push(TableName { zone: Zone::Mart, name: model.name.clone() });
+                }
+                Ok(report) => {
+                    let failing: Vec<String> =
+                        report.checks.iter().filter(|c| !c.ok).map(|c| c.message.clone()).collect();
+                    built.failed.push(format!(
+                        "mart.{} keeps its last good version: {}",
+                        model.name,
+                        failing.join("; ")
+                    ));
+                }
+                Err(error) => built.failed.push(format!("mart.{}: {error}", model.name)),
+            }
+        }
+        Ok(built)
+    }
+
+    /// Evaluates the rules of a schedule (all rules for `None`) and queues the delivery of what fired.
+    pub async fn evaluate(&self, schedule: Option<&str>) -> Result<rules::Pass> {
+        let live = self.project();
+        let due: Vec<(&str, &RuleSpec)> = live
+            .project
+            .rules
+            .iter()
+            .filter(|(_, r)| schedule.is_none_or(|s| r.schedule().to_string() == s))
+            .map(|(name, spec)| (name.as_str(), spec))
+            .collect();
+        let pass = self.rules.evaluate_many(&due).await?;
+        self.queue.push(&Deliver {}, self.clock.now()).await?;
+        Ok(pass)
+    }
+
+    /// Sends what is due and queues itself for what is due later.
+    pub async fn deliver(&self) -> Result<()> {
+        let live = self.project();
+        self.rules.deliver(&live.project.config.channels, 64).await?;
+        if let Some(due) = self.outbox.next_due(rules::EFFECT_KIND).await? {
+            self.queue.push(&Deliver {}, due).await?;
+        }
+        Ok(())
+    }
+
+    /// Compacts and checkpoints every Delta table.
+    pub async fn upkeep(&self) -> Result<()> {
+        for table in self.warehouse.tables().await? {
+            if table.name.zone != Zone::System {
+                self.warehouse.upkeep(&table.name).await.with_context(|| format!("upkeep of {}", table.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The dashboards that `who` may open, the cockpit of their role first.
+    pub fn dashboards_of(&self, who: &Principal) -> Vec<(String, DashboardSpec)> {
+        let live = self.project();
+        let mut open: Vec<_> = live
+            .project
+            .dashboards
+            .iter()
+            .filter(|(_, spec)| spec.roles.is_empty() || spec.roles.iter().any(|r| who.roles.contains(r)))
+            .map(|(name, spec)| (name.clone(), spec.clone()))
+            .collect();
+        // A page made for the caller's own role comes before those for everyone.
+        open.sort_by_key(|(name, spec)| (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone()));
+        open
+    }
+}
+
+impl Lineage for Loaded {
+    fn cleans_of(&self, raw: &TableName) -> Vec<String> {
+        self.project.cleans.iter().filter(|(_, c)| &c.from == raw).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn cleans(&self) -> Vec<String> {
+        self.project.cleans.keys().cloned().collect()
+    }
+
+    fn is_modelled(&self, table: &TableName) -> bool {
+        self.project.models.values().any(|m| m.references().contains(table))
+    }
+}

@@ -1,0 +1,188 @@
+//! One finding about a file of the project, and how a terminal shows it.
+
+use std::fmt;
+
+use serde::Serialize;
+use store::{Problem, nearest};
+
+/// What is wrong, in which file, at which place, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// Path inside the project folder, with `/`.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    pub severity: Severity,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Whether the definition can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The file's last good version stays in use, or nothing when there is none.
+    Error,
+    /// The definition works, but probably not as meant.
+    Warning,
+}
+
+/// A finding inside a text whose file the caller knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    pub(crate) at: (usize, usize),
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Flaw {
+    pub(crate) fn error(at: (usize, usize), message: impl Into<String>) -> Self {
+        Self { at, severity: Severity::Error, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn in_file(self, file: &str) -> Finding {
+        let (line, column) = self.at;
+        let Self { severity, message, hint, .. } = self;
+        Finding { file: file.to_owned(), line, column, severity, message, hint }
+    }
+}
+
+impl Finding {
+    /// A finding about the file as a whole.
+    pub(crate) fn whole(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            line: 1,
+            column: 1,
+            severity: Severity::Error,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The finding with the line it is about and a mark under the place:
+    ///
+    /// ```text
+    /// rules/surge.yaml:3:15: error: there is no metric `bakclog`
+    ///    3 | ask: {metric: bakclog}
+    ///      |               ^
+    ///      hint: did you mean `backlog`?
+    /// ```
+    pub fn render(&self, text: Option<&str>) -> String {
+        let mut out = self.to_string();
+        if let Some(line) = text.and_then(|t| t.lines().nth(self.line - 1)).filter(|l| !l.trim().is_empty()) {
+            let line = line.trim_start_matches('\u{feff}');
+            let shown: String = line.chars().take(200).collect();
+            let pad: String = line.chars().take(self.column - 1).map(blank).collect();
+            out.push_str(&format!("\n{:>4} | {shown}\n     | {pad}^", self.line));
+        }
+        if let Some(hint) = &self.hint {
+            out.push_str(&format!("\n     hint: {hint}"));
+        }
+        out
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.is_error() { "error" } else { "warning" };
+        write!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+/// White space as wide as `c` on a terminal, so that the mark stands under its place in Chinese text.
+fn blank(c: char) -> &'static str {
+    match c {
+        '\t' => "\t",
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => "  ",
+        _ => " ",
+    }
+}
+
+/// "did you mean", or what there is to choose from.
+pub(crate) fn choice<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    const SHOWN: usize = 12;
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(near) = nearest(wrong, known.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    if known.is_empty() {
+        return None;
+    }
+    let mut list = known.iter().take(SHOWN).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    if known.len() > SHOWN {
+        list.push_str(", …");
+    }
+    Some(format!("choose one of {list}"))
+}
+
+/// A problem with a hint to the nearest known name.
+pub(crate) fn unknown<'a>(
+    message: String,
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Problem {
+    let problem = Problem::new(message);
+    match choice(wrong, known) {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stands_under_its_place_in_chinese_text() {
+        let finding = Finding {
+            file: "metrics/a.yaml".into(),
+            line: 2,
+            column: 5,
+            severity: Severity::Error,
+            message: "unknown key `x`".into(),
+            hint: Some("remove it".into()),
+        };
+        let shown = finding.render(Some("title: t\n标题: x: 1\n"));
+        let expected = "metrics/a.yaml:2:5: error: unknown key `x`\n   2 | 标题: x: 1\n     |       ^\n     hint: remove it";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_place_outside_the_text_shows_no_line() {
+        let finding = Finding::whole("guanlan.yaml", "the file is missing").hint("run `guanlan init`");
+        assert_eq!(
+            finding.render(None),
+            "guanlan.yaml:1:1: error: the file is missing\n     hint: run `guanlan init`"
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! One definition as it stands in its file: what it says, what it uses, and where everything stands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dashboards::{DashboardSpec, Tile};
+use ingest::SourceSpec;
+use rules::RuleSpec;
+use store::Problem;
+use warehouse::{CalendarSpec, CleanSpec, Measure, MetricSpec, ModelFile, ModelHeader, ModelSpec, TableName, Zone};
+
+use super::files::{Kind, Place};
+use super::finding::{Finding, Flaw, Severity};
+use super::positions::Positions;
+use super::yaml;
+use crate::config::Config;
+
+/// A file that could be read.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) file: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) definition: Definition,
+    pub(crate) uses: Uses,
+    positions: Positions,
+    /// Lines above the SQL of a model.
+    header_lines: usize,
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(crate) enum Definition {
+    Config(Box<Config>),
+    Calendar(CalendarSpec),
+    Source(SourceSpec),
+    Clean(CleanSpec),
+    Model(ModelSpec),
+    Metric(MetricSpec),
+    Dashboard(DashboardSpec),
+    Rule(Box<RuleSpec>),
+}
+
+/// What a definition cannot do without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    /// Tables it reads.
+    pub(crate) tables: BTreeSet<TableName>,
+    /// Definitions whose numbers it shows or judges.
+    pub(crate) places: BTreeSet<Place>,
+    /// Definitions that it names although no data comes from them.
+    pub(crate) named: BTreeSet<Place>,
+}
+
+impl Item {
+    /// Reads a file. The flaws say why it cannot be read.
+    pub(crate) fn read(place: &Place, file: &str, text: Arc<str>) -> Result<Self, Vec<Finding>> {
+        let in_file = |flaws: Vec<Flaw>| flaws.into_iter().map(|f| f.in_file(file)).collect::<Vec<_>>();
+        let one = |flaw| in_file(vec![flaw]);
+        let mut header_lines = 0;
+        let mut positions = None;
+        let definition = match place.kind {
+            Kind::Config => Definition::Config(yaml::read(&text, 0).map_err(one)?),
+            Kind::Calendar => Definition::Calendar(yaml::read(&text, 0).map_err(one)?),
+            Kind::Source => Definition::Source(yaml::read(&text, 0).map_err(one)?),
+            Kind::Clean => Definition::Clean(yaml::read(&text, 0).map_err(one)?),
+            Kind::Metric => Definition::Metric(yaml::read(&text, 0).map_err(one)?),
+            Kind::Dashboard => Definition::Dashboard(yaml::read(&text, 0).map_err(one)?),
+            Kind::Rule => Definition::Rule(yaml::read(&text, 0).map_err(one)?),
+            Kind::Model => {
+                let (spec, header) = model(&place.name, &text).map_err(in_file)?;
+                header_lines = spec.header_lines;
+                positions = Some(header);
+                Definition::Model(spec)
+            }
+        };
+        let uses = Uses::of(&definition);
+        let positions = positions.unwrap_or_else(|| Positions::of(&text, 0));
+        Ok(Self { file: file.to_owned(), text, definition, uses, positions, header_lines })
+    }
+
+    /// Gives a problem its line and column.
+    pub(crate) fn finding(&self, problem: Problem) -> Finding {
+        flaw(problem, &self.positions).in_file(&self.file)
+    }
+
+    /// The place in the file of a place in the SQL of a model.
+    pub(crate) fn sql_finding(&self, problem: Problem) -> Finding {
+        let at = problem.at.map_or((self.header_lines + 1, 1), |(l, c)| (l + self.header_lines, c));
+        self.finding(Problem { at: Some(at), path: Vec::new(), ..problem })
+    }
+
+    /// The place where a table is first named in the text, for references that carry no position.
+    pub(crate) fn mention(&self, table: &TableName) -> (usize, usize) {
+        let name = table.to_string();
+        let bare = format!("{}.\"{}\"", table.zone, table.name);
+        for (index, line) in self.text.lines().enumerate().skip(self.header_lines) {
+            let lower = line.to_ascii_lowercase();
+            for wanted in [&name, &bare] {
+                let found = lower.match_indices(wanted.as_str()).find(|(at, _)| {
+                    let word = |c: char| c.is_alphanumeric() || c == '_';
+                    let before = lower[..*at].chars().next_back().is_some_and(word);
+                    let after = lower[at + wanted.len()..].chars().next().is_some_and(word);
+                    !before && !after
+                });
+                if let Some((at, _)) = found {
+                    return (index + 1, line[..at].chars().count() + 1);
+                }
+            }
+        }
+        (self.header_lines + 1, 1)
+    }
+}
+
+fn flaw(problem: Problem, positions: &Positions) -> Flaw {
+    // An empty path with a place is a place in the file itself.
+    let at = match (problem.path.is_empty(), problem.at) {
+        (true, Some(at)) => at,
+        _ => positions.place(&problem),
+    };
+    Flaw { at, severity: Severity::Error, message: problem.message, hint: problem.hint }
+}
+
+/// Reads a model. Its header goes through the same reader as every YAML, for the same hints.
+fn model(name: &str, text: &str) -> Result<(ModelSpec, Positions), Vec<Flaw>> {
+    let file = ModelFile::split(text).map_err(|p| vec![flaw(p, &Positions::default())])?;
+    let positions = file.header.map(|h| Positions::of(h, 1)).unwrap_or_default();
+    if let Some(header) = file.header.filter(|h| !h.trim().is_empty()) {
+        yaml::read::<ModelHeader>(header, 1).map_err(|f| vec![f])?;
+    }
+    let spec = ModelSpec::parse(name, text)
+        .map_err(|problems| problems.into_iter().map(|p| flaw(p, &positions)).collect::<Vec<_>>())?;
+    Ok((spec, positions))
+}
+
+impl Uses {
+    fn of(definition: &Definition) -> Self {
+        let mut uses = Self::default();
+        match definition {
+            Definition::Config(_) | Definition::Calendar(_) => {}
+            Definition::Source(source) => {
+                let cleans = source.streams.values().filter_map(|s| s.clean.as_deref());
+                uses.named.extend(cleans.map(|name| Place::new(Kind::Clean, name)));
+            }
+            Definition::Clean(clean) => {
+                uses.tables.insert(clean.from.clone());
+            }
+            // Parsing has shown already that the SQL can be read.
+            Definition::Model(model) => uses.tables.extend(warehouse::references(&model.sql).unwrap_or_default()),
+            Definition::Metric(metric) => uses.metric(metric),
+            Definition::Dashboard(page) => {
+                let metrics = page.rows.iter().flatten().flat_map(Tile::metrics);
+                uses.places.extend(metrics.map(|name| Place::new(Kind::Metric, name)));
+            }
+            Definition::Rule(rule) => uses.rule(rule),
+        }
+        uses
+    }
+
+    fn metric(&mut self, metric: &MetricSpec) {
+        self.tables.extend(metric.table.clone());
+        if let Measure::Derived(derived) = &metric.measure {
+            self.places.extend(derived.metrics.values().map(|name| Place::new(Kind::Metric, name)));
+        }
+    }
+
+    fn rule(&mut self, rule: &RuleSpec) {
+        self.places.extend(rule.metric().map(|name| Place::new(Kind::Metric, name)));
+        self.tables.extend(rule.tables());
+        if !rule.notify.is_empty() {
+            self.named.insert(Place::new(Kind::Config, ""));
+        }
+    }
+}
+
+/// The definition that fills a table: of a raw table its source, found by `source_of`.
+pub(crate) fn maker(table: &TableName, source_of: impl Fn(&TableName) -> Option<String>) -> Option<Place> {
+    match table.zone {
+        Zone::Raw => source_of(table).map(|name| Place::new(Kind::Source, name)),
+        Zone::Clean => {
+            let name = table.name.strip_suffix("_rejected").unwrap_or(&table.name);
+            Some(Place::new(Kind::Clean, name))
+        }
+        Zone::Mart => Some(Place::new(Kind::Model, table.name.clone())),
+        Zone::System => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! Runs a platform: the HTTP door, the job runner, the watcher over the project folder, and the
+//! bridges from each room's own changes to what viewers are told. Ends in order on a signal.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::http;
+use crate::platform::Platform;
+use crate::project;
+
+/// How long a stop waits for requests and jobs under way.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Binds the address, naming what to do when it is taken.
+pub async fn bind(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "cannot listen on {address}: the port is in use by another program. \
+             Stop that program, or choose another address with --listen 127.0.0.1:PORT or `listen:` in guanlan.yaml"
+        ),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "cannot listen on {address}: not permitted. Choose a port above 1023 with --listen or `listen:` in guanlan.yaml"
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}. Check `listen:` in guanlan.yaml (host:port)"),
+    })
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn run(platform: Arc<Platform>, listener: TcpListener) -> Result<()> {
+    let stopping = platform.stopping.clone();
+    tokio::spawn({
+        let stopping = stopping.clone();
+        async move {
+            wait_for_signal().await;
+            tracing::info!("stopping: finishing what is under way");
+            stopping.cancel();
+        }
+    });
+    platform.schedule_all().await?;
+    // What changed while the server was down is picked up like any other change.
+    platform.follow(crate::flow::Happened::Reloaded).await?;
+
+    let runner = platform.runner();
+    let jobs = tokio::spawn({
+        let stopping = stopping.clone();
+        async move { runner.run(stopping).await }
+    });
+    let watcher = tokio::spawn(watch(platform.clone()));
+    let bridges = tokio::spawn(bridge(platform.clone()));
+
+    let app = http::router(platform.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown({
+        let stopping = stopping.clone();
+        async move { stopping.cancelled().await }
+    });
+    let served = tokio::select! {
+        served = server.into_future() => served.context("the HTTP server ended"),
+        () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            tracing::warn!(seconds = DRAIN.as_secs(), "requests still open after the drain time are cut off");
+            Ok(())
+        }
+    };
+    stopping.cancel();
+    if tokio::time::timeout(DRAIN, jobs).await.is_err() {
+        tracing::warn!("jobs still running are left to the next start, which repeats them safely");
+    }
+    watcher.abort();
+    bridges.abort();
+    served
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Serves valid changes of the folder within two seconds; of an invalid one the last good version
+/// stays, and the problem is told in the log and in the UI.
+async fn watch(platform: Arc<Platform>) {
+    let mut changes = std::pin::pin!(project::watch(&platform.folder, platform.project()));
+    while let Some(loaded) = changes.next().await {
+        for finding in &loaded.findings {
+            tracing::warn!(
+                definition.file = %finding.file.display(),
+                definition.line = finding.line,
+                definition.column = finding.column,
+                "{}: the last good version stays in force",
+                finding.message
+            );
+        }
+        let revision = loaded.project.revision.clone();
+        match platform.reload(loaded).await {
+            Ok(()) => tracing::info!(project.revision = %revision, "project reloaded"),
+            Err(error) => tracing::error!(error = %error, "the changed project could not be put in force"),
+        }
+    }
+}
+
+/// Forwards the rooms' own changes to the hub.
+async fn bridge(platform: Arc<Platform>) {
+    let mut tables = platform.warehouse.changes();
+    let mut alerts = platform.rules.changes();
+    loop {
+        tokio::select! {
+            change = tables.recv() => match change {
+                Ok(change) => platform.hub.tell(
+                    "table",
+                    json!({"name": change.table.to_string(), "version": change.version}),
+                ),
+                Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "table changes told too late to list"),
+                Err(RecvError::Closed) => return,
+            },
+            change = alerts.recv() => match change {
+                Ok(change) => platform.hub.tell("alert", json!(change)),
+                Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "alert changes told too late to list"),
+                Err(RecvError::Closed) => return,
+            },
+        }
+    }
+}
