@@ -1,0 +1,354 @@
+// The shapes of /api as the server documents them. Plain types only, in the order of the routes, so that a
+// file generated from the OpenAPI snapshot can take this one's place.
+
+export type Locale = 'zh' | 'en';
+export interface Title {
+  zh: string;
+  en: string;
+}
+export interface Problem {
+  code: string;
+  title?: string;
+  detail?: string;
+  hint?: string;
+  query_id?: string;
+  status?: number;
+  line?: number;
+  column?: number;
+  until?: string;
+}
+
+export interface Session {
+  user: string;
+  display: string;
+  roles: string[];
+  permissions: string[];
+  locale: Locale | null;
+  csrf: string;
+  now: string;
+  site: { name: Title; timezone: string; locale: Locale };
+  default_dashboard: string | null;
+  demo: { speed: number } | null;
+}
+
+export type Unit = 'count' | 'cny' | 'hours' | 'minutes' | 'days' | 'percent' | 'ratio' | 'points';
+export type Direction = 'up' | 'down' | 'none';
+export type Grain = 'hour' | 'day' | 'week' | 'month' | 'quarter' | 'year';
+export type Compare = 'previous' | 'last_year';
+
+export interface MetricRef {
+  name: string;
+  title: Title;
+  unit: Unit;
+  direction: Direction;
+  target: number | null;
+  description?: Title | null;
+}
+export interface DimensionRef {
+  dimension: string;
+  title: Title;
+}
+export type TileKind = 'kpi' | 'line' | 'bar' | 'table';
+export interface Tile {
+  kind: TileKind;
+  id: string;
+  width: number | null;
+  title: Title | null;
+  metric?: MetricRef;
+  metrics?: MetricRef[];
+  grain?: Grain | null;
+  by?: string[] | string | null;
+  limit?: number | null;
+}
+export interface DashboardEntry {
+  name: string;
+  title: Title;
+}
+export interface Dashboard {
+  name: string;
+  title: Title;
+  range: string;
+  compare: Compare | null;
+  filters: DimensionRef[];
+  rows: Tile[][];
+  problem?: { message: string; file: string; line: number; column: number } | null;
+}
+
+export interface DashboardAsk {
+  range: string;
+  compare?: Compare | null;
+  filters: Record<string, string[]>;
+  tiles?: string[];
+}
+export interface TableStamp {
+  name: string;
+  version: number;
+  updated_at?: string | null;
+}
+export interface SparkPoint {
+  t: string;
+  v: number | null;
+  p?: boolean;
+}
+export interface LinePoint {
+  t: string;
+  v: number | null;
+  prev?: number | null;
+  partial?: boolean;
+}
+export interface LineSeries {
+  key: string | null;
+  total: number | null;
+  points: LinePoint[];
+}
+export interface Bar {
+  key: string | null;
+  value: number | null;
+  previous: number | null;
+}
+export interface TileColumn {
+  name: string;
+  title: Title;
+  unit: Unit | null;
+  kind: 'dimension' | 'metric';
+}
+export type Cell = string | number | boolean | null;
+export interface TileOk {
+  ok: true;
+  as_of: string | null;
+  query_id: string;
+  cached: boolean;
+  tables: TableStamp[];
+  kpi?: { value: number | null; previous: number | null; target: number | null; spark: SparkPoint[] };
+  line?: { grain: Grain; series: LineSeries[] };
+  bar?: { bars: Bar[] };
+  table?: { columns: TileColumn[]; rows: Cell[][] };
+}
+export interface TileFailed {
+  ok: false;
+  code: string;
+  detail: string;
+  hint?: string | null;
+  query_id?: string | null;
+}
+export type TileAnswer = TileOk | TileFailed;
+export interface Span {
+  from: string;
+  to: string;
+}
+export interface DashboardAnswer {
+  range: Span;
+  previous?: Span | null;
+  now: string;
+  tiles: Record<string, TileAnswer>;
+}
+
+export interface Metric extends MetricRef {
+  description: Title | null;
+  table: string;
+  dimensions: { name: string; title: Title }[];
+}
+export interface MetricAsk {
+  metric: string;
+  range: string;
+  grain?: Grain | null;
+  by: string[];
+  filters: { dimension: string; values: string[]; exclude: boolean }[];
+  compare?: Compare | null;
+  limit?: number | null;
+  order: 'time' | 'value_desc' | 'value_asc';
+}
+export interface MetricAnswer {
+  rows: { time: string | null; by: (string | null)[]; value: number | null; previous: number | null; partial: boolean }[];
+  as_of: string | null;
+  tables: TableStamp[] | [string, number][];
+  range: Span;
+  previous_range?: Span | null;
+  query_id: string;
+}
+
+export interface Column {
+  name: string;
+  type: string;
+  nullable?: boolean;
+  title?: Title | null;
+}
+export interface TableInfo {
+  zone: string;
+  name: string;
+  title: Title | null;
+  rows: number | null;
+  bytes: number | null;
+  files: number | null;
+  version: number | null;
+  updated_at: string | null;
+  columns: Column[];
+  upstream: string[];
+  downstream: string[];
+  checks?: { ok: boolean; message: string | null } | null;
+}
+export interface Rows {
+  columns: (Column | string)[];
+  rows: Cell[][];
+}
+export interface TableDetail extends TableInfo {
+  sample?: Rows | null;
+}
+
+export interface SqlHistoryEntry {
+  id: string;
+  sql: string;
+  at: string;
+  elapsed_ms: number | null;
+  rows: number | null;
+  outcome: string;
+  error?: string | null;
+}
+
+export type Severity = 'critical' | 'warning' | 'info';
+export type AlertState = 'pending' | 'firing' | 'resolved';
+export interface AlertEntry {
+  id: string;
+  rule: string;
+  title: Title;
+  state: AlertState;
+  severity: Severity;
+  labels: Record<string, string>;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  summary: Title;
+  started_at: string;
+  fired_at: string | null;
+  resolved_at: string | null;
+  acked: { by: string; at: string; note: string } | null;
+}
+export interface AlertPage {
+  alerts: AlertEntry[];
+  next?: string | null;
+}
+export interface BandPoint {
+  t: string;
+  v: number | null;
+  low: number | null;
+  high: number | null;
+  outside: boolean;
+}
+export interface DeliveryAttempt {
+  at: string;
+  status: number | null;
+  ms: number | null;
+  response: string | null;
+  error: string | null;
+}
+export interface Delivery {
+  id: string;
+  channel: string;
+  state: string;
+  attempts: number;
+  next_at: string | null;
+  history: DeliveryAttempt[];
+}
+export interface AlertDetail extends AlertEntry {
+  description: Title | null;
+  action?: Title | null;
+  rule_yaml: string;
+  series: { unit: Unit; metric: string; points: BandPoint[] } | null;
+  rows?: Rows | null;
+  timeline: { at: string; state: string; note: string | null }[];
+  deliveries: Delivery[];
+}
+
+export interface RuleEntry {
+  name: string;
+  title: Title;
+  severity: Severity;
+  every: string;
+  metric?: string | null;
+  state: { firing: number; pending: number; last_evaluated: string | null; last_error: string | null };
+  problem?: string | { message: string } | null;
+}
+export interface RuleDetail extends RuleEntry {
+  description?: Title | null;
+  yaml: string;
+  condition: string | Title | null;
+  notify: string[];
+  alerts: AlertEntry[];
+}
+
+export interface SourceRun {
+  at: string;
+  stream?: string;
+  rows: number;
+  rejected: number;
+  ms: number;
+  outcome: string;
+  message: string | null;
+}
+export interface SourceStream {
+  name: string;
+  table: string;
+  rows: number | null;
+  last_run: SourceRun | null;
+  next_at: string | null;
+  cursor?: unknown;
+  warnings: string[];
+}
+export interface SourceEntry {
+  name: string;
+  title: Title;
+  kind: string;
+  schedule: string | null;
+  streams: SourceStream[];
+  state: 'ok' | 'late' | 'failed' | 'never';
+}
+export interface QuarantineEntry {
+  table: string;
+  rows: number;
+  reasons: { column: string | null; reason: string; count: number }[];
+}
+export interface ReleaseReport {
+  read: number;
+  kept: number;
+  rejected: number;
+}
+
+export interface ProjectProblem {
+  file: string;
+  line: number | null;
+  column: number | null;
+  message: string;
+  hint: string | null;
+  severity: 'error' | 'warning';
+}
+export interface Project {
+  revision: number | string;
+  loaded_at: string;
+  files: number;
+  problems: ProjectProblem[];
+}
+
+export interface User {
+  name: string;
+  display: string;
+  roles: string[];
+  disabled: boolean;
+  last_login: string | null;
+}
+export interface AuditRow {
+  id?: number | string;
+  at: string;
+  actor: string;
+  action: string;
+  object: string | null;
+  outcome: string;
+  detail: string | null;
+  ip: string | null;
+}
+
+export type EventKind = 'table' | 'alert' | 'job' | 'project' | 'demo' | 'delivery' | 'resync';
+export interface ServerEvent {
+  kind: EventKind;
+  id: string;
+  data: Record<string, unknown>;
+}

@@ -1,0 +1,49 @@
+// The state of the live link, the server's clock as known here, and short notes to the viewer.
+export type LinkState = 'live' | 'connecting' | 'lost';
+export interface Note {
+  id: number;
+  text: string;
+  tone: 'plain' | 'good' | 'bad';
+  href?: string | undefined;
+}
+
+const NOTE_MS = 8_000;
+const MAX_NOTES = 3;
+const state = $state<{ link: LinkState; now: number; notes: Note[] }>({ link: 'connecting', now: Date.now(), notes: [] });
+let base = { server: Date.now(), here: Date.now() };
+let lastNote = 0;
+
+export const live = {
+  get link(): LinkState {
+    return state.link;
+  },
+  /** Server time in ms, moved on every few seconds. */
+  get now(): number {
+    return state.now;
+  },
+  get notes(): Note[] {
+    return state.notes;
+  },
+};
+export function setLink(link: LinkState): void {
+  state.link = link;
+}
+/** The server said what time it is; a demo's clock may run faster than ours. */
+export function serverTime(text: string | undefined): void {
+  const server = Date.parse(text ?? '');
+  if (Number.isNaN(server)) return;
+  base = { server, here: Date.now() };
+  tick();
+}
+export function tick(): void {
+  state.now = base.server + (Date.now() - base.here);
+}
+export function note(text: string, tone: Note['tone'] = 'plain', href?: string): void {
+  lastNote += 1;
+  const id = lastNote;
+  state.notes = [...state.notes, { id, text, tone, href }].slice(-MAX_NOTES);
+  setTimeout(() => dismiss(id), NOTE_MS);
+}
+export function dismiss(id: number): void {
+  state.notes = state.notes.filter((one) => one.id !== id);
+}

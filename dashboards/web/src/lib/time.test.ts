@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest';
+import { addDays, ago, bucket, civil, clock, dateText, moment, spanText } from './time';
+
+const SH = 'Asia/Shanghai';
+it('reads the wall clock of the zone', () => {
+  expect(dateText(Date.parse('2026-01-31T16:30:00Z'), SH)).toBe('2026-02-01');
+  expect(clock('2026-01-31T16:30:00Z', SH)).toBe('00:30');
+  expect(civil(Date.parse('2026-03-29T01:30:00Z'), 'Europe/Berlin').hour).toBe(3);
+});
+it('counts days over months, leap days and clock changes', () => {
+  expect(addDays('2026-02-28', 1)).toBe('2026-03-01');
+  expect(addDays('2028-02-28', 1)).toBe('2028-02-29');
+  expect(addDays('2026-03-28', 2)).toBe('2026-03-30');
+});
+it('leaves out what today makes plain', () => {
+  const now = Date.parse('2026-11-24T04:00:00Z');
+  expect(moment('2026-11-24T01:42:00Z', now, 'zh', SH)).toBe('09:42');
+  expect(moment('2026-11-20T01:42:00Z', now, 'zh', SH)).toBe('11月20日 09:42');
+  expect(moment('2025-11-20T01:42:00Z', now, 'zh', SH)).toBe('2025年11月20日 09:42');
+  expect(moment(null, now, 'zh', SH)).toBe('—');
+});
+it('tells distance in words', () => {
+  const now = Date.parse('2026-11-24T04:00:00Z');
+  expect(ago('2026-11-24T03:57:00Z', now, 'zh')).toBe('3分钟前');
+  expect(ago('2026-11-24T06:00:00Z', now, 'en')).toBe('in 2 hr.');
+});
+it('labels buckets', () => {
+  expect(bucket('2026-11-23T16:00:00Z', 'hour', 'zh', SH)).toBe('11月24日 00:00');
+  expect(bucket('2026-11-23T17:00:00Z', 'hour', 'zh', SH)).toBe('01:00');
+  expect(bucket('2026-11-23T16:00:00Z', 'day', 'en', SH)).toBe('Nov 24');
+  expect(bucket('2025-12-31T16:00:00Z', 'month', 'zh', SH)).toBe('2026年1月');
+  expect(bucket('2026-09-30T16:00:00Z', 'quarter', 'en', SH)).toBe('2026 Q4');
+});
+it('shows the last day that belongs to a span', () => {
+  expect(spanText('2025-12-31T16:00:00Z', '2026-01-31T16:00:00Z', SH)).toBe('2026-01-01 – 2026-01-31');
+  expect(spanText('2025-12-31T16:00:00Z', '2026-01-01T16:00:00Z', SH)).toBe('2026-01-01');
+});

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { en } from './en';
+import { orElse, translator } from './index';
+import { zh } from './zh';
+
+const holes = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
+it('has the same keys in both languages', () => {
+  expect(Object.keys(en).sort()).toEqual(Object.keys(zh).sort());
+});
+it('has no empty text, and the same holes to fill', () => {
+  for (const key of Object.keys(zh) as (keyof typeof zh)[]) {
+    expect(zh[key].trim(), key).not.toBe('');
+    expect(en[key].trim(), key).not.toBe('');
+    expect(holes(en[key]), key).toEqual(holes(zh[key]));
+  }
+});
+it('leaves no Chinese in English', () => {
+  const kept = new Set(['language.zh', 'brand', 'language.switch']);
+  const found = Object.entries(en).filter(([key, text]) => !kept.has(key) && /[\u4e00-\u9fff]/.test(text));
+  expect(found).toEqual([]);
+});
+it('fills holes and falls back on unknown codes', () => {
+  expect(translator('zh')('range.days', { n: 7 })).toBe('最近 7 天');
+  expect(orElse(translator('en'), 'error.never_heard_of', 'never_heard_of')).toBe('never_heard_of');
+});
