@@ -2,7 +2,7 @@
 //! command line. No decision is taken here: what follows what is `flow`, what may be read is
 //! `access`, what a number means is `warehouse`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context, Result};
@@ -13,12 +13,19 @@ use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SyncReport};
 use rules::{RuleSpec, Rules};
 use store::{Metadata, Objects, Outbox, Queue, Runner, SharedClock};
-use warehouse::{TableName, Warehouse, Zone};
+use warehouse::{Definitions, Settings, TableName, Warehouse, Zone};
 
 use crate::events::Hub;
 use crate::flow::{self, Happened, Lineage};
 use crate::jobs::{Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
-use crate::project::Loaded;
+use crate::project::{Loaded, Project};
+
+/// What a process wants with a project. Only one that works takes over jobs that a killed one left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Look,
+    Work,
+}
 
 /// Reports no progress; scheduled runs are watched through `system.runs` instead.
 pub struct Silent;
@@ -55,9 +62,15 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Opens the project in `folder` with definitions already loaded from it.
-    pub async fn open(folder: &Path, loaded: Loaded, clock: SharedClock, demo_speed: Option<f64>) -> Result<Arc<Self>> {
-        let config = &loaded.project.config;
+    /// Opens a project whose definitions are loaded.
+    pub async fn open(
+        loaded: Loaded,
+        clock: SharedClock,
+        purpose: Purpose,
+        demo_speed: Option<f64>,
+    ) -> Result<Arc<Self>> {
+        let project = loaded.project.clone();
+        let (config, folder) = (&project.config, project.dir.as_path());
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;
@@ -65,8 +78,8 @@ impl Platform {
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         let outbound = Outbound::new(config.outbound.clone())?;
         let warehouse =
-            Warehouse::open(objects, db.clone(), clock.clone(), loaded.project.warehouse_settings()).await?;
-        warehouse.set_definitions(loaded.project.definitions());
+            Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;
+        warehouse.set_definitions(definitions(&project));
         let ingest = Ingest::open(warehouse.clone(), outbound.clone(), db.clone(), clock.clone(), folder).await?;
         let outbox = Outbox::open(db.clone(), clock.clone()).await?;
         let rules = Rules::open(warehouse.clone(), db.clone(), outbox.clone(), outbound, clock.clone(), folder).await?;
@@ -108,7 +121,7 @@ impl Platform {
 
     /// Serves new definitions: swaps them, then queues what they make stale.
     pub async fn reload(&self, loaded: Loaded) -> Result<()> {
-        self.warehouse.set_definitions(loaded.project.definitions());
+        self.warehouse.set_definitions(definitions(&loaded.project));
         let revision = loaded.project.revision.clone();
         let problems = loaded.findings.len();
         *self.live.write().expect("no thread panics while swapping definitions") = Arc::new(loaded);
@@ -151,7 +164,7 @@ impl Platform {
     pub async fn schedule_source(&self, source: &str) -> Result<()> {
         let live = self.project();
         let Some(schedule) = live.project.sources.get(source).and_then(|s| s.schedule()) else { return Ok(()) };
-        if let Some(due) = schedule.next_after(self.clock.now(), live.project.timezone()) {
+        if let Some(due) = schedule.next_after(self.clock.now(), live.project.calendar.timezone()) {
             self.queue.push(&Sync { source: source.to_owned() }, due).await?;
         }
         Ok(())
@@ -163,7 +176,7 @@ impl Platform {
         let Some(spec) = live.project.rules.values().find(|r| r.schedule().to_string() == schedule) else {
             return Ok(false);
         };
-        if let Some(due) = spec.schedule().next_after(self.clock.now(), live.project.timezone()) {
+        if let Some(due) = spec.schedule().next_after(self.clock.now(), live.project.calendar.timezone()) {
             self.queue.push(&Evaluate { schedule: schedule.to_owned() }, due).await?;
         }
         Ok(true)
@@ -294,6 +307,27 @@ impl Platform {
         // A page made for the caller's own role comes before those for everyone.
         open.sort_by_key(|(name, spec)| (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone()));
         open
+    }
+}
+
+fn settings(project: &Project) -> Settings {
+    let query = &project.config.query;
+    Settings {
+        timezone: project.calendar.timezone(),
+        week_start: project.calendar.week_start(),
+        fiscal_month: project.calendar.fiscal_month(),
+        memory_mib: query.memory_mib,
+        timeout: query.timeout.into(),
+        spill: Some(project.dir.join(".guanlan/spill")),
+        calendar: project.calendar.clone(),
+    }
+}
+
+fn definitions(project: &Project) -> Definitions {
+    Definitions {
+        cleans: project.cleans.clone(),
+        models: project.models.clone(),
+        metrics: project.metrics.clone(),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::http;
 use crate::platform::Platform;
-use crate::project;
+use crate::project::{self, Loader};
 
 /// How long a stop waits for requests and jobs under way.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 }
 
 /// Serves until SIGINT or SIGTERM.
-pub async fn run(platform: Arc<Platform>, listener: TcpListener) -> Result<()> {
+pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener) -> Result<()> {
     let stopping = platform.stopping.clone();
     tokio::spawn({
         let stopping = stopping.clone();
@@ -52,7 +52,7 @@ pub async fn run(platform: Arc<Platform>, listener: TcpListener) -> Result<()> {
         let stopping = stopping.clone();
         async move { runner.run(stopping).await }
     });
-    let watcher = tokio::spawn(watch(platform.clone()));
+    let watcher = tokio::spawn(watch(platform.clone(), loader));
     let bridges = tokio::spawn(bridge(platform.clone()));
 
     let app = http::router(platform.clone()).into_make_service_with_connect_info::<SocketAddr>();
@@ -93,18 +93,23 @@ async fn wait_for_signal() {
 
 /// Serves valid changes of the folder within two seconds; of an invalid one the last good version
 /// stays, and the problem is told in the log and in the UI.
-async fn watch(platform: Arc<Platform>) {
-    let mut changes = std::pin::pin!(project::watch(&platform.folder, platform.project()));
-    while let Some(loaded) = changes.next().await {
-        for finding in &loaded.findings {
+async fn watch(platform: Arc<Platform>, loader: Loader) {
+    let mut changes = std::pin::pin!(project::watch(loader));
+    while let Some(next) = changes.next().await {
+        let findings = match &next {
+            Ok(loaded) => &loaded.findings,
+            Err(unusable) => &unusable.findings,
+        };
+        for finding in findings {
             tracing::warn!(
-                definition.file = %finding.file.display(),
+                definition.file = %finding.file,
                 definition.line = finding.line,
                 definition.column = finding.column,
-                "{}: the last good version stays in force",
+                "{}; the last good version stays in force",
                 finding.message
             );
         }
+        let Ok(loaded) = next else { continue };
         let revision = loaded.project.revision.clone();
         match platform.reload(loaded).await {
             Ok(()) => tracing::info!(project.revision = %revision, "project reloaded"),

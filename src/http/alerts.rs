@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{App, Caller, Refusal};
+use crate::project::Kind;
 
 /// `GET /api/alerts?state=&rule=&severity=&limit=&before=`.
 pub async fn list(
@@ -22,7 +23,7 @@ pub async fn list(
 pub async fn one(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let detail: AlertDetail =
         app.rules.alert(&id).await?.ok_or_else(|| Refusal::not_found(format!("no alert {id}")))?;
-    let yaml = app.project().source_of(&format!("rules/{}.yaml", detail.rule));
+    let yaml = app.project().project.text(Kind::Rule, &detail.rule).map(str::to_owned);
     let mut value = serde_json::to_value(&detail).map_err(Refusal::internal)?;
     value["rule_yaml"] = json!(yaml);
     Ok(Json(value))

@@ -6,7 +6,7 @@ use rules::{AlertFilter, RuleSpec};
 use serde_json::{Value, json};
 
 use super::{App, Refusal};
-use crate::project::Loaded;
+use crate::project::{Kind, Loaded};
 
 /// `GET /api/rules`.
 pub async fn list(State(app): State<App>) -> Result<Json<Value>, Refusal> {
@@ -33,7 +33,7 @@ pub async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Jso
     let filter = AlertFilter { rule: Some(name.clone()), limit: Some(20), ..AlertFilter::default() };
     let mut row = describe(&live, &name, spec);
     row["state"] = json!(app.rules.states().await?.get(&name));
-    row["yaml"] = json!(live.source_of(&format!("rules/{name}.yaml")));
+    row["yaml"] = json!(live.project.text(Kind::Rule, &name));
     row["condition"] = json!(spec.when);
     row["alerts"] = json!(app.rules.alerts(&filter).await?.alerts);
     Ok(Json(row))

@@ -1,0 +1,104 @@
+//! Commands about the definitions themselves: init, check, plan, schema, config.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use store::{SharedClock, SystemClock};
+
+use super::output::{Output, Tone};
+use super::server;
+use crate::init;
+use crate::project::{Finding, Loader, schemas};
+
+/// A project that is wrong ends with this code, so that scripts tell it from a failure.
+const WRONG: u8 = 2;
+
+pub fn init(folder: &Path, output: &Output) -> Result<ExitCode> {
+    let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("company");
+    let files = init::init(folder, name)?;
+    output.data(&json!({"folder": folder, "files": files}));
+    output.say(&format!("A starter project is in {}", output.paint(Tone::Accent, &folder.display().to_string())));
+    for file in &files {
+        output.say(&output.paint(Tone::Quiet, &format!("  {}", file.display())));
+    }
+    let next = format!("next: cd {} && guanlan check && guanlan sync && guanlan serve", folder.display());
+    output.say(&next);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn check(project: &Path, output: &Output) -> Result<ExitCode> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let mut loader = Loader::new(std::path::absolute(project)?, clock);
+    let (findings, text, files): (Vec<Finding>, String, usize) = match loader.load() {
+        Ok(loaded) => (loaded.findings.clone(), loaded.render(), loaded.project.files.len()),
+        Err(unusable) => (unusable.findings.clone(), unusable.render(), 0),
+    };
+    let errors = findings.iter().filter(|f| f.is_error()).count();
+    output.data(&json!({"ok": errors == 0, "files": files, "findings": findings}));
+    if !output.json {
+        if !text.is_empty() {
+            output.write(&text);
+            output.write("");
+        }
+        let verdict = if errors == 0 {
+            output.paint(Tone::Good, &format!("{files} files are valid"))
+        } else {
+            output.paint(Tone::Bad, &format!("{errors} to fix"))
+        };
+        output.write(&verdict);
+    }
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
+}
+
+/// What the files on disk would change for a server that serves what was last put in force.
+pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (_, loaded) = server::load(project, &clock)?;
+    let platform = server::open_for_reading(project).await?;
+    let mut stale = Vec::new();
+    for name in platform.project().project.models.keys() {
+        if platform.warehouse.is_stale(name).await? {
+            stale.push(format!("mart.{name}"));
+        }
+    }
+    output.data(&json!({"changes": loaded.plan, "stale_models": stale}));
+    if !output.json {
+        output.write(&loaded.plan.to_string());
+        for model in &stale {
+            output.write(&format!("{} {model}", output.paint(Tone::Warn, "rebuild")));
+        }
+        if stale.is_empty() {
+            output.write(&output.paint(Tone::Good, "every model is up to date"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn schema(out: &Path, output: &Output) -> Result<ExitCode> {
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let mut written = Vec::new();
+    for (name, schema) in schemas() {
+        let path = out.join(name);
+        let text = serde_json::to_string_pretty(&schema)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        written.push(path);
+    }
+    output.data(&written);
+    for path in &written {
+        output.say(&path.display().to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn config(project: &Path, output: &Output) -> Result<ExitCode> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (_, loaded) = server::load(project, &clock)?;
+    output.data(&loaded.project.config);
+    if !output.json {
+        output.write(&loaded.project.config.show());
+    }
+    Ok(ExitCode::SUCCESS)
+}
