@@ -44,6 +44,15 @@ impl Graph {
         graph
     }
 
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.upstream.keys()
+    }
+
+    /// Definitions that data reaches `place` from directly.
+    pub(crate) fn upstream(&self, place: &Place) -> impl Iterator<Item = &Place> {
+        self.upstream.get(place).into_iter().flatten()
+    }
+
     /// Everything that `place` needs, near or far.
     pub(crate) fn needs(&self, place: &Place) -> BTreeSet<Place> {
         let empty = BTreeSet::new();

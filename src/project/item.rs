@@ -7,8 +7,9 @@ use dashboards::{DashboardSpec, Tile};
 use ingest::SourceSpec;
 use rules::RuleSpec;
 use store::Problem;
-use warehouse::{CalendarSpec, CleanSpec, Measure, MetricSpec, ModelFile, ModelHeader, ModelSpec, TableName, Zone};
+use warehouse::{CleanSpec, Measure, MetricSpec, ModelFile, ModelHeader, ModelSpec, TableName, Zone};
 
+use super::calendar::CalendarFile;
 use super::files::{Kind, Place};
 use super::finding::{Finding, Flaw, Severity};
 use super::positions::Positions;
@@ -31,7 +32,7 @@ pub(crate) struct Item {
 #[derive(Debug)]
 pub(crate) enum Definition {
     Config(Box<Config>),
-    Calendar(CalendarSpec),
+    Calendar(CalendarFile),
     Source(SourceSpec),
     Clean(CleanSpec),
     Model(ModelSpec),
@@ -81,12 +82,6 @@ impl Item {
     /// Gives a problem its line and column.
     pub(crate) fn finding(&self, problem: Problem) -> Finding {
         flaw(problem, &self.positions).in_file(&self.file)
-    }
-
-    /// The place in the file of a place in the SQL of a model.
-    pub(crate) fn sql_finding(&self, problem: Problem) -> Finding {
-        let at = problem.at.map_or((self.header_lines + 1, 1), |(l, c)| (l + self.header_lines, c));
-        self.finding(Problem { at: Some(at), path: Vec::new(), ..problem })
     }
 
     /// The place where a table is first named in the text, for references that carry no position.

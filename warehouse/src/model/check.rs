@@ -1,6 +1,6 @@
 //! Finds mistakes in a model before it runs.
 
-use store::Problem;
+use store::{Problem, Step};
 
 use super::spec::{Check, ModelSpec, Refresh};
 use crate::references;
@@ -20,7 +20,7 @@ pub(crate) fn definition(spec: &ModelSpec) -> Vec<Problem> {
     refresh(spec, &mut problems);
     for (index, check) in spec.checks.iter().enumerate() {
         if let Err(problem) = check_alone(check) {
-            problems.push(problem.at_key("checks").at_index(index));
+            problems.push(problem.within(Step::Index(index)).within(Step::Key("checks".into())));
         }
     }
     problems
@@ -77,7 +77,9 @@ fn check_alone(check: &Check) -> Result<(), Problem> {
         Check::Sql(sql) => match references(&sql.query) {
             Ok(_) => Ok(()),
             // `at` would be read as a place in the file; the path says where the query stands.
-            Err(problem) => Err(Problem { at: None, ..problem }.at_key("sql").at_key("query")),
+            Err(problem) => Err(Problem { at: None, ..problem }
+                .within(Step::Key("query".into()))
+                .within(Step::Key("sql".into()))),
         },
         _ => Ok(()),
     }

@@ -1,0 +1,257 @@
+//! Reads the folder and decides what is served.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use store::{SharedClock, Timestamp};
+
+use super::calendar::calendar;
+use super::check::Checker;
+use super::columns::{Catalogue, PlanCache};
+use super::files::{self, Entry, Kind, Listing, Place, Stamp};
+use super::finding::Finding;
+use super::graph::Items;
+use super::item::{Definition, Item};
+use super::plan::{Plan, plan};
+use super::settle::settle;
+use super::Project;
+
+/// One state of the project.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub project: Arc<Project>,
+    /// What is wrong with the files on disk, sorted by file and line.
+    pub findings: Vec<Finding>,
+    /// Definitions that are served in an older version than the file on disk.
+    pub held: BTreeSet<Place>,
+    pub loaded_at: Timestamp,
+    /// What changed since the state before.
+    pub plan: Plan,
+    texts: Arc<BTreeMap<String, Arc<str>>>,
+}
+
+impl Loaded {
+    /// The text on disk, also of a file that is not served.
+    pub fn text(&self, file: &str) -> Option<&str> {
+        self.texts.get(file).map(|text| &**text)
+    }
+
+    /// Whether every file on disk is served as it stands.
+    pub fn is_good(&self) -> bool {
+        !self.findings.iter().any(Finding::is_error)
+    }
+
+    /// All findings for a terminal.
+    pub fn render(&self) -> String {
+        render(&self.findings, &self.texts)
+    }
+}
+
+/// A folder that cannot be served at all: it has no readable `guanlan.yaml`.
+#[derive(Clone, Debug)]
+pub struct Unusable {
+    /// Everything that is wrong, the configuration included.
+    pub findings: Vec<Finding>,
+    texts: Arc<BTreeMap<String, Arc<str>>>,
+}
+
+impl Unusable {
+    /// All findings for a terminal.
+    pub fn render(&self) -> String {
+        render(&self.findings, &self.texts)
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render())
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+fn render(findings: &[Finding], texts: &BTreeMap<String, Arc<str>>) -> String {
+    let shown = findings.iter().map(|f| f.render(texts.get(&f.file).map(|t| &**t)));
+    shown.collect::<Vec<_>>().join("\n\n")
+}
+
+/// Reads a project folder again and again; remembers the last good version of every definition.
+pub struct Loader {
+    dir: PathBuf,
+    clock: SharedClock,
+    catalogue: Catalogue,
+    /// Files as read last time.
+    read: HashMap<String, Read>,
+    served: Items,
+    last: Option<Arc<Project>>,
+    plans: PlanCache,
+}
+
+struct Read {
+    stamp: Stamp,
+    place: Place,
+    outcome: Outcome,
+}
+
+#[derive(Clone)]
+enum Outcome {
+    Good(Arc<Item>),
+    /// The text is missing when the file could not even be read.
+    Bad(Option<Arc<str>>, Vec<Finding>),
+}
+
+impl Loader {
+    pub fn new(dir: impl Into<PathBuf>, clock: SharedClock) -> Self {
+        Self {
+            dir: dir.into(),
+            clock,
+            catalogue: Catalogue::default(),
+            read: HashMap::new(),
+            served: Items::new(),
+            last: None,
+            plans: PlanCache::default(),
+        }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Tables that exist already: raw tables have no other schema, and definitions may read tables that
+    /// no file of the project fills.
+    pub fn know(&mut self, catalogue: Catalogue) {
+        self.catalogue = catalogue;
+    }
+
+    /// Reads what changed since last time and decides what is served.
+    ///
+    /// # Errors
+    /// There is no readable `guanlan.yaml` and never was one.
+    pub fn load(&mut self) -> Result<Loaded, Unusable> {
+        let listing = Listing::of(&self.dir).map_err(|e| self.no_folder(&e))?;
+        self.refresh(&listing);
+        let mut findings = listing.findings.clone();
+        let (mut fresh, mut broken, mut texts) = (Items::new(), BTreeMap::new(), BTreeMap::new());
+        for (file, read) in &self.read {
+            match &read.outcome {
+                Outcome::Good(item) => {
+                    texts.insert(file.clone(), item.text.clone());
+                    fresh.insert(read.place.clone(), item.clone());
+                }
+                Outcome::Bad(text, why) => {
+                    texts.extend(text.clone().map(|text| (file.clone(), text)));
+                    findings.extend(why.iter().cloned());
+                    broken.insert(read.place.clone(), file.clone());
+                }
+            }
+        }
+        let checker = Checker { catalogue: &self.catalogue, plans: &self.plans };
+        let settled = settle(&fresh, &broken, &self.served, &checker);
+        findings.extend(settled.findings);
+        findings.sort();
+        let texts = Arc::new(texts);
+        let config = Place::new(Kind::Config, "");
+        if !settled.items.contains_key(&config) {
+            if !listing.files.values().any(|e| e.place == config) {
+                findings.insert(0, missing_config());
+            }
+            return Err(Unusable { findings, texts });
+        }
+        self.served = settled.items;
+        let project = Arc::new(assemble(&self.dir, &self.served));
+        let plan = plan(self.last.as_deref(), &project);
+        self.last = Some(project.clone());
+        Ok(Loaded { project, findings, held: settled.held, loaded_at: self.clock.now(), plan, texts })
+    }
+
+    /// Reads files that are new or changed, and forgets those that are gone.
+    fn refresh(&mut self, listing: &Listing) {
+        self.read.retain(|file, _| listing.files.contains_key(file));
+        for (file, Entry { place, stamp }) in &listing.files {
+            if self.read.get(file).is_some_and(|read| read.stamp == *stamp) {
+                continue;
+            }
+            let outcome = self.read_file(place, file);
+            self.read.insert(file.clone(), Read { stamp: *stamp, place: place.clone(), outcome });
+        }
+    }
+
+    fn read_file(&self, place: &Place, file: &str) -> Outcome {
+        let text: Arc<str> = match files::text(&self.dir, file) {
+            Ok(text) => text.into(),
+            Err(finding) => return Outcome::Bad(None, vec![finding]),
+        };
+        if let Some(Outcome::Good(item)) = self.read.get(file).map(|read| &read.outcome)
+            && item.text == text
+        {
+            return Outcome::Good(item.clone());
+        }
+        match Item::read(place, file, text.clone()) {
+            Ok(item) => Outcome::Good(Arc::new(item)),
+            Err(findings) => Outcome::Bad(Some(text), findings),
+        }
+    }
+
+    fn no_folder(&self, error: &std::io::Error) -> Unusable {
+        let message = format!("the project folder {} cannot be read: {error}", self.dir.display());
+        let finding = Finding::whole("guanlan.yaml", message);
+        let finding = finding.hint("check the path, or create a project with `guanlan init NAME`");
+        Unusable { findings: vec![finding], texts: Arc::default() }
+    }
+}
+
+fn missing_config() -> Finding {
+    Finding::whole("guanlan.yaml", "this folder is no project: it has no guanlan.yaml")
+        .hint("go to the project folder, name it with `--project`, or create one with `guanlan init NAME`")
+}
+
+/// Sorts the served definitions by kind.
+fn assemble(dir: &Path, items: &Items) -> Project {
+    let mut config = None;
+    let mut own_days = None;
+    let mut hash = Sha256::new();
+    let mut files = BTreeMap::new();
+    let mut project = Project {
+        dir: dir.to_owned(),
+        config: crate::config::Config::default(),
+        sources: BTreeMap::new(),
+        cleans: BTreeMap::new(),
+        models: BTreeMap::new(),
+        metrics: BTreeMap::new(),
+        dashboards: BTreeMap::new(),
+        rules: BTreeMap::new(),
+        calendar: warehouse::Calendar::built_in(chrono_tz::Tz::UTC),
+        revision: String::new(),
+        files: BTreeMap::new(),
+        items: items.clone(),
+    };
+    for (place, item) in items {
+        let name = place.name.clone();
+        match &item.definition {
+            Definition::Config(found) => config = Some(found.as_ref().clone()),
+            Definition::Calendar(found) => own_days = Some(found),
+            Definition::Source(spec) => drop(project.sources.insert(name, spec.clone())),
+            Definition::Clean(spec) => drop(project.cleans.insert(name, spec.clone())),
+            Definition::Model(spec) => drop(project.models.insert(name, spec.clone())),
+            Definition::Metric(spec) => drop(project.metrics.insert(name, spec.clone())),
+            Definition::Dashboard(spec) => drop(project.dashboards.insert(name, spec.clone())),
+            Definition::Rule(spec) => drop(project.rules.insert(name, spec.as_ref().clone())),
+        }
+        files.insert(item.file.clone(), item.text.clone());
+    }
+    for (file, text) in &files {
+        // Lengths keep the end of one text apart from the start of the next.
+        hash.update((file.len() as u64).to_le_bytes());
+        hash.update(file.as_bytes());
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    project.revision = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    project.config = config.unwrap_or_default();
+    project.calendar = calendar(&project.config.site, own_days);
+    project.files = files;
+    project
+}
