@@ -63,15 +63,6 @@ struct Inner {
     recovered: OnceCell<()>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: String,
-    kind: String,
-    payload: String,
-    due: i64,
-    attempt: i64,
-}
-
 impl Outbox {
     pub async fn open(db: Metadata, clock: SharedClock) -> Result<Self> {
         db.migrate("outbox", &STEPS).await?;
@@ -105,8 +96,8 @@ impl Outbox {
         self.inner.recovered.get_or_try_init(|| self.release_all()).await?;
         let now = micros(self.inner.clock.now());
         let mut tx = self.inner.db.begin().await?;
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, kind, payload, due, attempt FROM outbox WHERE kind = $1 AND due <= $2 \
+        let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+            "SELECT id, payload, due, attempt FROM outbox WHERE kind = $1 AND due <= $2 \
              AND (state = 'waiting' OR (state = 'claimed' AND claimed_until <= $2)) ORDER BY due, id LIMIT $3",
         )
         .bind(kind)
@@ -115,20 +106,20 @@ impl Outbox {
         .fetch_all(&mut *tx)
         .await
         .doing("claim effects")?;
-        for row in &rows {
+        for (id, ..) in &rows {
             sqlx::query(
                 "UPDATE outbox SET state = 'claimed', claimed_until = $1, attempt = attempt + 1, updated_at = $2 \
                  WHERE id = $3",
             )
             .bind(now + CLAIM.as_micros() as i64)
             .bind(now)
-            .bind(&row.id)
+            .bind(id)
             .execute(&mut *tx)
             .await
             .doing("claim effects")?;
         }
         tx.commit().await.doing("claim effects")?;
-        rows.into_iter().map(Row::claimed).collect()
+        rows.into_iter().map(|row| claimed(kind, row)).collect()
     }
 
     /// The effect happened.
@@ -211,13 +202,11 @@ impl Outbox {
     }
 }
 
-impl Row {
-    fn claimed(self) -> Result<Claimed> {
-        let payload = serde_json::from_str(&self.payload)
-            .map_err(|e| Error::Damaged { what: format!("effect {}", self.id), why: e.to_string() })?;
-        let effect = Effect { id: self.id, kind: self.kind, payload, due: from_micros(self.due) };
-        Ok(Claimed { effect, attempt: u32::try_from(self.attempt + 1).unwrap_or(u32::MAX) })
-    }
+fn claimed(kind: &str, (id, payload, due, attempt): (String, String, i64, i64)) -> Result<Claimed> {
+    let payload = serde_json::from_str(&payload)
+        .map_err(|e| Error::Damaged { what: format!("effect {id}"), why: e.to_string() })?;
+    let effect = Effect { id, kind: kind.into(), payload, due: from_micros(due) };
+    Ok(Claimed { effect, attempt: u32::try_from(attempt + 1).unwrap_or(u32::MAX) })
 }
 
 fn shorten(text: &str) -> String {

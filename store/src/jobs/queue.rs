@@ -51,16 +51,16 @@ struct Inner {
 }
 
 /// A job taken from the queue.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub(super) struct Taken {
     pub(super) id: String,
-    pub(super) kind: String,
+    pub(super) kind: &'static str,
     pub(super) key: String,
     pub(super) payload: String,
     /// Counted from 1 once taken.
     pub(super) attempt: i64,
     pub(super) queued_at: i64,
-    pub(super) started_at: Option<i64>,
+    pub(super) started_at: i64,
 }
 
 impl Queue {
@@ -179,8 +179,8 @@ impl Queue {
     pub(super) async fn take(&self, kind: &'static str, limit: usize) -> Result<Vec<Taken>> {
         let now = micros(self.inner.clock.now());
         let mut tx = self.inner.db.begin().await?;
-        let mut taken: Vec<Taken> = sqlx::query_as(
-            "SELECT id, kind, key, payload, attempt, queued_at, started_at FROM jobs \
+        let rows: Vec<(String, String, String, i64, i64)> = sqlx::query_as(
+            "SELECT id, key, payload, attempt, queued_at FROM jobs \
              WHERE state = 'queued' AND kind = $1 AND due <= $2 AND NOT EXISTS (SELECT 1 FROM jobs r \
              WHERE r.state = 'running' AND r.kind = jobs.kind AND r.key = jobs.key) ORDER BY due, id LIMIT $3",
         )
@@ -190,16 +190,17 @@ impl Queue {
         .fetch_all(&mut *tx)
         .await
         .doing("take a job")?;
-        for job in &mut taken {
-            job.attempt += 1;
-            job.started_at = Some(now);
+        let mut taken = Vec::with_capacity(rows.len());
+        for (id, key, payload, attempt, queued_at) in rows {
+            let attempt = attempt + 1;
             sqlx::query("UPDATE jobs SET state = 'running', attempt = $1, started_at = $2 WHERE id = $3")
-                .bind(job.attempt)
+                .bind(attempt)
                 .bind(now)
-                .bind(&job.id)
+                .bind(&id)
                 .execute(&mut *tx)
                 .await
                 .doing("take a job")?;
+            taken.push(Taken { id, kind, key, payload, attempt, queued_at, started_at: now });
         }
         tx.commit().await.doing("take a job")?;
         Ok(taken)
@@ -226,10 +227,10 @@ impl Queue {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(new_id(&*self.inner.clock))
-        .bind(&job.kind)
+        .bind(job.kind)
         .bind(&job.key)
         .bind(job.queued_at)
-        .bind(job.started_at.unwrap_or(now))
+        .bind(job.started_at)
         .bind(now)
         .bind(job.attempt)
         .bind(outcome.as_str())
@@ -241,7 +242,7 @@ impl Queue {
             prune(&mut tx, now).await?;
         }
         tx.commit().await.doing("record a job")?;
-        let finished = Finished { kind: job.kind.clone(), key: job.key.clone(), outcome, message };
+        let finished = Finished { kind: job.kind.into(), key: job.key.clone(), outcome, message };
         // Nobody listening is fine.
         let _ = self.inner.finished.send(finished);
         Ok(())
@@ -255,7 +256,7 @@ async fn requeue(tx: &mut Transaction, job: &Taken, due: i64) -> Result<()> {
          WHERE state = 'queued' AND kind = $2 AND key = $3",
     )
     .bind(due)
-    .bind(&job.kind)
+    .bind(job.kind)
     .bind(&job.key)
     .execute(&mut **tx)
     .await

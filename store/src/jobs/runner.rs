@@ -166,7 +166,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
             let (outcome, message, again) = judge(&job, result, max_attempts, &clock);
             report(&job, outcome, message.as_deref());
             if let Err(error) = queue.finish(&job, outcome, message, again).await {
-                tracing::error!(job.kind = %job.kind, job.key = %job.key, %error, "a job's end could not be recorded");
+                tracing::error!(job.kind = job.kind, job.key = %job.key, %error, "a job's end could not be recorded");
             }
             name
         }
@@ -219,14 +219,14 @@ fn backoff(attempt: i64, clock: &SharedClock) -> Duration {
 }
 
 fn report(job: &Taken, outcome: Outcome, message: Option<&str>) {
-    let (kind, key, attempt) = (&job.kind, &job.key, job.attempt);
+    let (kind, key, attempt) = (job.kind, &job.key, job.attempt);
     match outcome {
-        Outcome::Done => tracing::debug!(job.kind = %kind, job.key = %key, job.attempt = attempt, "job done"),
+        Outcome::Done => tracing::debug!(job.kind = kind, job.key = %key, job.attempt = attempt, "job done"),
         Outcome::Retry => {
-            tracing::warn!(job.kind = %kind, job.key = %key, job.attempt = attempt, error = message, "job will be tried again");
+            tracing::warn!(job.kind = kind, job.key = %key, job.attempt = attempt, error = message, "job will be tried again");
         }
         Outcome::Failed => {
-            tracing::error!(job.kind = %kind, job.key = %key, job.attempt = attempt, error = message, "job failed");
+            tracing::error!(job.kind = kind, job.key = %key, job.attempt = attempt, error = message, "job failed");
         }
     }
 }
