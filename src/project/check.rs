@@ -167,7 +167,8 @@ impl<'a> Known<'a> {
     }
 
     fn metric(&self, place: &Place, metric: &MetricSpec) -> Vec<Problem> {
-        let schema = metric.table.as_ref().and_then(|t| self.schemas.get(t).or_else(|| self.catalogue.schema(t)));
+        let schema =
+            metric.table.as_ref().and_then(|t| self.schemas.get(t).or_else(|| self.catalogue.schema(t)));
         let mut problems = warehouse::metric::check(&place.name, metric, &self.metrics, schema.as_deref());
         let missing = metric.table.as_ref().and_then(|table| self.missing_table(table));
         problems.extend(missing.map(|problem| problem.at_key("table")));
@@ -200,7 +201,9 @@ impl<'a> Known<'a> {
             return Some(problem.hint(format!("did you mean `{other}`?")));
         }
         Some(problem.hint(match table.zone {
-            Zone::Raw => "a raw table is raw.<source>_<stream>: add the stream to a file in sources/".to_owned(),
+            Zone::Raw => {
+                "a raw table is raw.<source>_<stream>: add the stream to a file in sources/".to_owned()
+            }
             Zone::Clean => format!("write cleans/{}.yaml", table.name),
             Zone::Mart => format!("write models/{}.sql", table.name),
             Zone::System => "see the zone `system` in the catalogue".to_owned(),
@@ -221,8 +224,14 @@ fn circle_findings(items: &Items, circle: &[Place]) -> Vec<(Place, Finding)> {
         return Vec::new();
     };
     let at = circle.iter().position(|p| p == *place).unwrap_or(0);
-    let mut files: Vec<&str> =
-        circle.iter().cycle().skip(at).take(circle.len() + 1).filter_map(|p| items.get(p)).map(|i| i.file.as_str()).collect();
+    let mut files: Vec<&str> = circle
+        .iter()
+        .cycle()
+        .skip(at)
+        .take(circle.len() + 1)
+        .filter_map(|p| items.get(p))
+        .map(|i| i.file.as_str())
+        .collect();
     files.dedup();
     let path = if files.len() == 1 { format!("{0} → {0}", files[0]) } else { files.join(" → ") };
     let next = circle[(at + 1) % circle.len()].clone();
@@ -258,10 +267,10 @@ fn same_raw_table(items: &Items) -> Vec<(Place, Finding)> {
             let table = SourceSpec::table(&place.name, stream);
             if let Some((other, file)) = taken.get(&table).filter(|(other, _)| *other != place) {
                 let message = format!("this stream lands in {table}, and so does one of {file}");
-                let problem = Problem::new(message)
-                    .at_key("streams")
-                    .at_key(stream)
-                    .hint(format!("rename the stream, or one of the sources {} and {}", other.name, place.name));
+                let problem = Problem::new(message).at_key("streams").at_key(stream).hint(format!(
+                    "rename the stream, or one of the sources {} and {}",
+                    other.name, place.name
+                ));
                 found.push((place.clone(), item.finding(problem)));
                 continue;
             }

@@ -164,7 +164,8 @@ impl Listing {
         }
         let place = Place::new(kind, stem);
         if let Some((other, _)) = self.files.iter().find(|(_, e)| kind == Kind::Model && e.place == place) {
-            let found = Finding::whole(&file, format!("the name `{}` is taken already by {other}", place.name));
+            let found =
+                Finding::whole(&file, format!("the name `{}` is taken already by {other}", place.name));
             self.findings.push(found.hint("names of models are unique over all folders: rename one"));
             return;
         }
@@ -174,7 +175,9 @@ impl Listing {
     fn add(&mut self, place: Place, file: String, meta: &std::fs::Metadata) {
         if self.files.len() >= MOST_FILES {
             if self.files.len() == MOST_FILES && self.findings.iter().all(|f| f.file != file) {
-                let message = format!("this file and what follows is not read: a project has at most {MOST_FILES} files");
+                let message = format!(
+                    "this file and what follows is not read: a project has at most {MOST_FILES} files"
+                );
                 self.findings.push(Finding::whole(&file, message));
             }
             return;
@@ -219,7 +222,9 @@ pub(crate) fn text(dir: &Path, file: &str) -> Result<String, Finding> {
     let size = std::fs::metadata(&path).map_err(failed)?.len();
     if size > LARGEST {
         let message = format!("the file has {size} bytes, a definition at most {LARGEST}");
-        return Err(Finding::whole(file, message).hint("data belongs into a source, not into the project folder"));
+        return Err(
+            Finding::whole(file, message).hint("data belongs into a source, not into the project folder")
+        );
     }
     let bytes = std::fs::read(&path).map_err(failed)?;
     String::from_utf8(bytes).map_err(|e| {
@@ -265,4 +270,3 @@ fn suggestion(stem: &str) -> String {
     let plain = plain.trim_matches('_');
     if is_name(plain) { plain.to_owned() } else { format!("n_{plain}").trim_end_matches('_').to_owned() }
 }
-

@@ -146,11 +146,7 @@ pub(crate) fn choice<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// A problem with a hint to the nearest known name.
-pub(crate) fn unknown<'a>(
-    message: String,
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Problem {
+pub(crate) fn unknown<'a>(message: String, wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Problem {
     let problem = Problem::new(message);
     match choice(wrong, known) {
         Some(hint) => problem.hint(hint),

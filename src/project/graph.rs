@@ -19,7 +19,9 @@ pub(crate) fn raw_tables(items: &Items) -> BTreeMap<TableName, String> {
         let Definition::Source(source) = &item.definition else { continue };
         for stream in source.streams.keys() {
             tables.entry(SourceSpec::table(&place.name, stream)).or_insert_with(|| place.name.clone());
-            tables.entry(SourceSpec::rejected_table(&place.name, stream)).or_insert_with(|| place.name.clone());
+            tables
+                .entry(SourceSpec::rejected_table(&place.name, stream))
+                .or_insert_with(|| place.name.clone());
         }
     }
     tables
@@ -91,7 +93,8 @@ impl Graph {
         if done.contains(start) {
             return None;
         }
-        let children = |place: &Place| self.upstream.get(place).into_iter().flatten().cloned().collect::<Vec<_>>();
+        let children =
+            |place: &Place| self.upstream.get(place).into_iter().flatten().cloned().collect::<Vec<_>>();
         let mut open = vec![children(start)];
         path.push(start.clone());
         while let Some(rest) = open.last_mut() {

@@ -140,7 +140,9 @@ impl Uses {
                 uses.tables.insert(clean.from.clone());
             }
             // Parsing has shown already that the SQL can be read.
-            Definition::Model(model) => uses.tables.extend(warehouse::references(&model.sql).unwrap_or_default()),
+            Definition::Model(model) => {
+                uses.tables.extend(warehouse::references(&model.sql).unwrap_or_default())
+            }
             Definition::Metric(metric) => uses.metric(metric),
             Definition::Dashboard(page) => {
                 let metrics = page.rows.iter().flatten().flat_map(Tile::metrics);

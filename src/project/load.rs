@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use store::{SharedClock, Timestamp};
 
+use super::Project;
 use super::calendar::calendar;
 use super::check::Checker;
 use super::columns::{Catalogue, PlanCache};
@@ -17,7 +18,6 @@ use super::graph::Items;
 use super::item::{Definition, Item};
 use super::plan::{Plan, plan};
 use super::settle::settle;
-use super::Project;
 
 /// One state of the project.
 #[derive(Clone, Debug)]
@@ -153,15 +153,13 @@ impl Loader {
         findings.extend(settled.findings);
         findings.sort();
         let texts = Arc::new(texts);
-        let config = Place::new(Kind::Config, "");
-        if !settled.items.contains_key(&config) {
-            if !listing.files.values().any(|e| e.place == config) {
+        let Some(project) = assemble(&self.dir, &settled.items).map(Arc::new) else {
+            if !listing.files.contains_key("guanlan.yaml") {
                 findings.insert(0, missing_config());
             }
             return Err(Unusable { findings, texts });
-        }
+        };
         self.served = settled.items;
-        let project = Arc::new(assemble(&self.dir, &self.served));
         let plan = plan(self.last.as_deref(), &project);
         self.last = Some(project.clone());
         Ok(Loaded { project, findings, held: settled.held, loaded_at: self.clock.now(), plan, texts })
@@ -208,22 +206,24 @@ fn missing_config() -> Finding {
         .hint("go to the project folder, name it with `--project`, or create one with `guanlan init NAME`")
 }
 
-/// Sorts the served definitions by kind.
-fn assemble(dir: &Path, items: &Items) -> Project {
-    let mut config = None;
-    let mut own_days = None;
-    let mut hash = Sha256::new();
-    let mut files = BTreeMap::new();
+/// Sorts the served definitions by kind; None without a configuration.
+fn assemble(dir: &Path, items: &Items) -> Option<Project> {
+    let find = |kind| items.get(&Place::new(kind, "")).map(|item| &item.definition);
+    let Some(Definition::Config(config)) = find(Kind::Config) else { return None };
+    let own_days = match find(Kind::Calendar) {
+        Some(Definition::Calendar(days)) => Some(days),
+        _ => None,
+    };
     let mut project = Project {
         dir: dir.to_owned(),
-        config: crate::config::Config::default(),
+        config: config.as_ref().clone(),
         sources: BTreeMap::new(),
         cleans: BTreeMap::new(),
         models: BTreeMap::new(),
         metrics: BTreeMap::new(),
         dashboards: BTreeMap::new(),
         rules: BTreeMap::new(),
-        calendar: warehouse::Calendar::built_in(chrono_tz::Tz::UTC),
+        calendar: calendar(&config.site, own_days),
         revision: String::new(),
         files: BTreeMap::new(),
         items: items.clone(),
@@ -231,8 +231,7 @@ fn assemble(dir: &Path, items: &Items) -> Project {
     for (place, item) in items {
         let name = place.name.clone();
         match &item.definition {
-            Definition::Config(found) => config = Some(found.as_ref().clone()),
-            Definition::Calendar(found) => own_days = Some(found),
+            Definition::Config(_) | Definition::Calendar(_) => {}
             Definition::Source(spec) => drop(project.sources.insert(name, spec.clone())),
             Definition::Clean(spec) => drop(project.cleans.insert(name, spec.clone())),
             Definition::Model(spec) => drop(project.models.insert(name, spec.clone())),
@@ -240,18 +239,18 @@ fn assemble(dir: &Path, items: &Items) -> Project {
             Definition::Dashboard(spec) => drop(project.dashboards.insert(name, spec.clone())),
             Definition::Rule(spec) => drop(project.rules.insert(name, spec.as_ref().clone())),
         }
-        files.insert(item.file.clone(), item.text.clone());
+        project.files.insert(item.file.clone(), item.text.clone());
     }
-    for (file, text) in &files {
-        // Lengths keep the end of one text apart from the start of the next.
-        hash.update((file.len() as u64).to_le_bytes());
-        hash.update(file.as_bytes());
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
+    project.revision = revision(&project.files);
+    Some(project)
+}
+
+/// A fingerprint of all texts; lengths keep the end of one apart from the start of the next.
+fn revision(files: &BTreeMap<String, Arc<str>>) -> String {
+    let mut hash = Sha256::new();
+    for part in files.iter().flat_map(|(file, text)| [file.as_str(), text]) {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
     }
-    project.revision = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    project.config = config.unwrap_or_default();
-    project.calendar = calendar(&project.config.site, own_days);
-    project.files = files;
-    project
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -37,6 +37,7 @@ use crate::config::Config;
 
 pub use calendar::CalendarFile;
 pub use columns::Catalogue;
+pub(crate) use files::is_name;
 pub use files::{Kind, Place};
 pub use finding::{Finding, Severity};
 pub use load::{Loaded, Loader, Unusable};

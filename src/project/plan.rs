@@ -67,8 +67,12 @@ impl fmt::Display for Plan {
 impl Serialize for Plan {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
-        let parts =
-            [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed), ("affected", &self.affected)];
+        let parts = [
+            ("added", &self.added),
+            ("changed", &self.changed),
+            ("removed", &self.removed),
+            ("affected", &self.affected),
+        ];
         let mut map = serializer.serialize_map(Some(parts.len()))?;
         for (name, places) in parts {
             let names: Vec<String> = places.iter().map(Place::to_string).collect();

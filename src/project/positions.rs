@@ -29,7 +29,7 @@ impl Positions {
     /// Reads positions from `text`, whose first line is line `offset + 1` of the file. A text that is
     /// not YAML has positions up to the first mistake.
     pub(crate) fn of(text: &str, offset: usize) -> Self {
-        let mut reader = Reader { parser: Parser::new_from_str(text), text, offset };
+        let mut reader = Reader { parser: Parser::new_from_str(text), offset };
         Self { root: reader.document() }
     }
 
@@ -52,7 +52,7 @@ impl Positions {
     }
 }
 
-/// Where the text of a scalar starts in the file: behind a quote, or on the line below `|`.
+/// Where the text of a scalar starts in the file: behind a quote, or on the first line below `|`.
 #[derive(Clone, Copy, Debug)]
 struct TextStart {
     at: (usize, usize),
@@ -85,7 +85,6 @@ impl Node {
 
 struct Reader<'a> {
     parser: Parser<'a, serde_saphyr::granit_parser::StrInput<'a>>,
-    text: &'a str,
     offset: usize,
 }
 
@@ -109,7 +108,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let what = match event {
-            Event::Scalar(_, style, ..) => What::Scalar { text: self.text_start(style, at) },
+            Event::Scalar(_, style, ..) => What::Scalar { text: text_start(style, at) },
             Event::SequenceStart(..) => What::Sequence(self.sequence(depth)),
             Event::MappingStart(..) => What::Mapping(self.mapping(depth)),
             _ => What::Scalar { text: None },
@@ -157,23 +156,17 @@ impl<'a> Reader<'a> {
         }
         entries
     }
+}
 
-    fn text_start(&self, style: ScalarStyle, at: (usize, usize)) -> Option<TextStart> {
-        match style {
-            ScalarStyle::Plain => Some(TextStart { at, literal: false }),
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-                Some(TextStart { at: (at.0, at.1 + 1), literal: false })
-            }
-            ScalarStyle::Literal => self.below(at.0).map(|at| TextStart { at, literal: true }),
-            ScalarStyle::Folded => None,
+fn text_start(style: ScalarStyle, at: (usize, usize)) -> Option<TextStart> {
+    match style {
+        ScalarStyle::Plain => Some(TextStart { at, literal: false }),
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+            Some(TextStart { at: (at.0, at.1 + 1), literal: false })
         }
-    }
-
-    /// The line below a `|` and the indentation of its text.
-    fn below(&self, bar: usize) -> Option<(usize, usize)> {
-        let mut lines = self.text.lines().skip(bar - self.offset);
-        let first = lines.find(|line| !line.trim().is_empty())?;
-        Some((bar + 1, first.len() - first.trim_start().len() + 1))
+        // The parser places a block text at its first line, not at the `|`.
+        ScalarStyle::Literal => Some(TextStart { at, literal: true }),
+        ScalarStyle::Folded => None,
     }
 }
 
@@ -223,7 +216,7 @@ rows:
     #[test]
     fn a_place_inside_sql_counts_from_where_the_sql_starts() {
         let sql = Problem::new("x").at_key("when").at_key("rows").at_key("sql");
-        assert_eq!(place(sql.clone()), (6, 10));
+        assert_eq!(place(sql.clone()), (7, 7), "a block text is placed at its first line");
         assert_eq!(place(sql.clone().at(1, 1)), (7, 7));
         assert_eq!(place(sql.at(2, 6)), (8, 12));
         let quoted = Problem::new("x").at_key("when").at_key("rows").at_key("key").at(1, 2);

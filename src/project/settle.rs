@@ -40,8 +40,11 @@ pub(crate) fn settle(
     let told: BTreeSet<Place> = found.keys().cloned().collect();
     // Each round moves at least one definition from new to old or from old to none.
     for _ in 0..=2 * draft.len() {
-        let failing: Vec<Place> =
-            found.iter().filter(|(_, all)| all.iter().any(Finding::is_error)).map(|(p, _)| p.clone()).collect();
+        let failing: Vec<Place> = found
+            .iter()
+            .filter(|(_, all)| all.iter().any(Finding::is_error))
+            .map(|(p, _)| p.clone())
+            .collect();
         if failing.is_empty() {
             break;
         }
@@ -56,7 +59,9 @@ pub(crate) fn settle(
     findings.dedup();
     let held = draft
         .iter()
-        .filter(|(place, item)| broken.contains_key(*place) || fresh.get(*place).is_none_or(|new| new.text != item.text))
+        .filter(|(place, item)| {
+            broken.contains_key(*place) || fresh.get(*place).is_none_or(|new| new.text != item.text)
+        })
         .map(|(place, _)| place.clone())
         .collect();
     Settled { items: draft, findings, held }
@@ -108,8 +113,7 @@ fn step_back(place: &Place, draft: &mut Items, served: &Items) {
         return;
     }
     let needed = Graph::of(served).needs(place);
-    let changed: Vec<Place> =
-        needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect();
+    let changed: Vec<Place> = needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect();
     if changed.is_empty() {
         draft.remove(place);
     }

@@ -19,7 +19,9 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, offset: usize) -> Result<T, 
 
 /// Nothing but comments.
 fn is_blank(text: &str) -> bool {
-    text.trim_start_matches('\u{feff}').lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+    text.trim_start_matches('\u{feff}')
+        .lines()
+        .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
 }
 
 /// YAML forbids tabs as indentation; the parser's own message does not name them.
@@ -49,8 +51,9 @@ fn ends_with_block(line: &str) -> bool {
 }
 
 fn flaw(error: &Error, text: &str, offset: usize) -> Flaw {
-    let at = error.location().map_or((1, 1), place);
-    let (message, hint) = explain(error, text, at);
+    let at = within(text, error.location().map_or((1, 1), place));
+    let (message, hint) = explain(error);
+    let hint = if is_structural(error) { slip(text, at).or(hint) } else { hint };
     let flaw = Flaw::error((at.0 + offset, at.1), message);
     match hint {
         Some(hint) => flaw.hint(hint),
@@ -63,8 +66,38 @@ fn place(location: Location) -> (usize, usize) {
     (number(location.line()), number(location.column()))
 }
 
+/// A place behind the last line is shown at the end of what was written.
+fn within(text: &str, at: (usize, usize)) -> (usize, usize) {
+    if at.0 <= text.lines().count() {
+        return at;
+    }
+    let last = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).last();
+    last.map_or((1, 1), |(index, line)| (index + 1, line.trim_end().chars().count() + 1))
+}
+
+fn is_structural(error: &Error) -> bool {
+    matches!(error, Error::Unexpected { .. } | Error::ExternalMessage { .. } | Error::SerdeInvalidType { .. })
+}
+
+/// The usual reasons why a line is not what its author meant.
+fn slip(text: &str, (line, column): (usize, usize)) -> Option<String> {
+    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    let rest: String = shown.chars().skip(column.saturating_sub(1)).collect();
+    let plain = !shown.contains(['"', '\'']);
+    let hint = if plain && rest.starts_with("{{") {
+        "a text that starts with `{{` needs quotes: \"{{value}}\""
+    } else if rest.starts_with(['@', '`', '%', '*', '&']) {
+        "a text that starts with this sign needs quotes"
+    } else if plain && !shown.contains(": ") && shown.contains('：') {
+        "this line has a full-width `：`: write `: ` between key and value"
+    } else {
+        return None;
+    };
+    Some(hint.into())
+}
+
 /// What is wrong in the words of a project's author, and what to do.
-fn explain(error: &Error, text: &str, at: (usize, usize)) -> (String, Option<String>) {
+fn explain(error: &Error) -> (String, Option<String>) {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
             let hint = if expected.is_empty() {
@@ -112,9 +145,13 @@ fn explain(error: &Error, text: &str, at: (usize, usize)) -> (String, Option<Str
             Some("a text that starts with `*` or `&` needs quotes".into()),
         ),
         Error::Eof { .. } => ("the text ends too early".into(), Some("close what is still open".into())),
-        Error::AliasError { error, .. } => explain(error, text, at),
-        Error::ExternalMessage { msg, .. } => (format!("no valid YAML: {msg}"), syntax_hint(msg, text, at)),
-        Error::Message { msg, .. } | Error::SerdeVariantId { msg, .. } => (msg.clone(), None),
+        Error::AliasError { error, .. } => explain(error),
+        Error::ExternalMessage { msg, .. } => (format!("no valid YAML: {msg}"), Some(syntax_hint(msg))),
+        // Types of ours write what is wrong, then what to do.
+        Error::Message { msg, .. } | Error::SerdeVariantId { msg, .. } => match msg.split_once("; ") {
+            Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+            None => (msg.clone(), None),
+        },
         other => (without_place(&other.to_string()), None),
     }
 }
@@ -124,7 +161,9 @@ fn plain(expected: &str) -> String {
     match expected {
         "bool" | "boolean" => "true or false".into(),
         "string" | "str" | "string scalar" => "a text".into(),
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" | "i32" => "a whole number".into(),
+        "u8" => "a whole number from 0 to 255".into(),
+        "u16" | "u32" | "u64" | "usize" => "a whole number, zero or more".into(),
+        "i64" | "i32" => "a whole number".into(),
         "f64" | "f32" => "a number".into(),
         "mapping start" | "mapping" => "keys and values".into(),
         "sequence start" | "sequence" => "a list".into(),
@@ -136,7 +175,9 @@ fn type_hint(expected: &str) -> Option<String> {
     let hint = match expected {
         e if e.contains("sequence") => "write a list: [a, b]",
         e if e.contains("bool") => "write true or false, without quotes",
-        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" | "i32" | "f64" | "f32" => "write a number, without quotes",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" | "i32" | "f64" | "f32" => {
+            "write a number, without quotes"
+        }
         e if e.contains("string") => "write a text; put it in quotes when it could be read as something else",
         e if e.contains("map") || e.starts_with("struct") => "write keys and values: {key: value}",
         _ => return None,
@@ -144,22 +185,13 @@ fn type_hint(expected: &str) -> Option<String> {
     Some(hint.into())
 }
 
-/// The usual reasons why a text is no YAML.
-fn syntax_hint(message: &str, text: &str, (line, column): (usize, usize)) -> Option<String> {
-    let shown = text.lines().nth(line - 1).unwrap_or_default();
-    let rest: String = shown.chars().skip(column.saturating_sub(1)).collect();
-    let hint = if rest.starts_with(['@', '`', '%', '*', '&']) {
-        "a text that starts with this sign needs quotes"
-    } else if shown.contains("{{") {
-        "a text that starts with `{{` needs quotes: \"{{value}}\""
-    } else if message.contains("mapping values are not allowed") {
-        "put quotes around a text that contains `: `, and check the indentation"
-    } else if shown.contains('：') || shown.contains('，') {
-        "this line has a full-width `：` or `，`: use the half-width sign outside of texts"
+/// What to look at when a text is no YAML.
+fn syntax_hint(message: &str) -> String {
+    if message.contains("mapping values are not allowed") {
+        "put quotes around a text that contains `: `, and check the indentation".into()
     } else {
-        "check the indentation, and that every bracket and quote is closed"
-    };
-    Some(hint.into())
+        "check the indentation, and that every bracket and quote is closed".into()
+    }
 }
 
 /// The place is shown by the finding; the message need not repeat it.

@@ -1,0 +1,253 @@
+//! `guanlan.yaml`: the site, its stores and its doors. Each room owns the meaning of its section; this
+//! file puts the sections together.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use access::OutboundSpec;
+use chrono_tz::Tz;
+use rules::ChannelSpec;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use store::{Problem, Span, StoreSpec};
+use warehouse::Title;
+
+/// The configuration of a site.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who runs this and where.
+    pub site: Site,
+    /// Where tables live.
+    #[serde(default = "local_data")]
+    pub store: StoreSpec,
+    /// Where accounts, jobs, alerts and the audit trail live.
+    #[serde(default)]
+    pub metadata: MetadataConfig,
+    /// Address and port of the web server; `0.0.0.0:8080` for all addresses of this machine.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Limits of a query.
+    #[serde(default)]
+    pub query: QueryConfig,
+    /// How long people stay signed in.
+    #[serde(default)]
+    pub sessions: SessionsConfig,
+    /// What may be called over HTTP.
+    #[serde(default)]
+    pub outbound: OutboundSpec,
+    /// Name → whom rules can tell, and how.
+    #[serde(default)]
+    pub channels: BTreeMap<String, ChannelSpec>,
+}
+
+/// Who runs this and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Name shown to readers.
+    pub name: Title,
+    /// Zone of days, weeks and schedules, such as `Asia/Shanghai`.
+    #[serde(default)]
+    pub timezone: Timezone,
+    /// Language of readers who chose none.
+    #[serde(default)]
+    pub locale: Locale,
+    /// First day of a week.
+    #[serde(default)]
+    pub week_start: WeekStart,
+    /// Month in which the fiscal year begins, 1 to 12.
+    #[serde(default = "january")]
+    #[schemars(range(min = 1, max = 12))]
+    pub fiscal_month: u8,
+}
+
+/// Language of readers who chose none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Locale {
+    #[default]
+    Zh,
+    En,
+}
+
+/// First day of a week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WeekStart {
+    #[default]
+    Monday,
+    Saturday,
+    Sunday,
+}
+
+/// Where accounts, jobs, alerts and the audit trail live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetadataConfig {
+    /// Database file, relative to the project folder.
+    pub path: PathBuf,
+}
+
+/// Limits of a query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryConfig {
+    /// Memory of all running queries together, in MiB; what does not fit goes to disk.
+    pub memory_mib: usize,
+    /// A query that takes longer is stopped.
+    pub timeout: Span,
+}
+
+/// How long people stay signed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionsConfig {
+    /// Signed out after so long without a request.
+    pub idle: Span,
+    /// Signed out after so long in any case.
+    pub max: Span,
+}
+
+/// Address and port of the web server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen(pub SocketAddr);
+
+/// A time zone of the IANA database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timezone(pub Tz);
+
+fn local_data() -> StoreSpec {
+    StoreSpec::Local { path: "data".into() }
+}
+
+fn january() -> u8 {
+    1
+}
+
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self { path: ".guanlan/metadata.db".into() }
+    }
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self { memory_mib: 1024, timeout: Span(Duration::from_secs(60)) }
+    }
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        let hours = |n: u64| Span(Duration::from_secs(n * 3600));
+        Self { idle: hours(8), max: hours(7 * 24) }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self(SocketAddr::from(([127, 0, 0, 1], 8080)))
+    }
+}
+
+impl Default for Timezone {
+    fn default() -> Self {
+        Self(Tz::Asia__Shanghai)
+    }
+}
+
+impl Config {
+    /// Values that can be read but cannot work.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if !(1..=12).contains(&self.site.fiscal_month) {
+            let problem = Problem::new("`fiscal_month` must be a month from 1 to 12");
+            found.push(problem.at_key("site").at_key("fiscal_month").hint("fiscal_month: 1"));
+        }
+        if self.query.memory_mib < 64 {
+            let problem = Problem::new("queries need at least 64 MiB of memory");
+            found.push(problem.at_key("query").at_key("memory_mib").hint("memory_mib: 1024"));
+        }
+        if self.query.timeout.0.is_zero() {
+            let problem = Problem::new("no query ends in no time");
+            found.push(problem.at_key("query").at_key("timeout").hint("timeout: 60s"));
+        }
+        if self.sessions.idle.0.is_zero() || self.sessions.idle.0 > self.sessions.max.0 {
+            let problem = Problem::new("`idle` must be longer than zero and at most `max`");
+            found.push(problem.at_key("sessions").hint("sessions: { idle: 8h, max: 7d }"));
+        }
+        for name in self.channels.keys().filter(|name| !crate::project::is_name(name)) {
+            let problem = Problem::new(format!("`{name}` cannot name a channel"));
+            let hint = "use lower-case letters, digits and _, starting with a letter";
+            found.push(problem.at_key("channels").at_key(name).hint(hint));
+        }
+        found
+    }
+
+    /// All settings with their defaults, secrets as references, for `guanlan config show`.
+    pub fn show(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a configuration is made of texts, numbers and maps with text keys")
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || {
+            format!(
+                "`{text}` is not an address and port; write 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses"
+            )
+        };
+        let text = text.replace("localhost:", "127.0.0.1:");
+        text.parse().map(Self).map_err(|_| de::Error::custom(wrong()))
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for Listen {
+    fn schema_name() -> Cow<'static, str> {
+        "Listen".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "examples": ["127.0.0.1:8080", "0.0.0.0:8080", "[::1]:8080"]})
+    }
+}
+
+impl<'de> Deserialize<'de> for Timezone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| {
+            let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+            let hint = match store::nearest(&text, zones) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write a name such as Asia/Shanghai or Europe/Berlin".into(),
+            };
+            de::Error::custom(format!("there is no time zone `{text}`; {hint}"))
+        })
+    }
+}
+
+impl Serialize for Timezone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
+impl JsonSchema for Timezone {
+    fn schema_name() -> Cow<'static, str> {
+        "Timezone".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "examples": ["Asia/Shanghai", "UTC"]})
+    }
+}
