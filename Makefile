@@ -67,7 +67,7 @@ lint: build ## Format, clippy, types, licences
 bench: web ## Measure the budgets with the peer beside them
 	@tests/prepare.sh bench
 	$(CARGO) build --locked --profile bench-release --workspace
-	benches/run.sh
+	$(GUANLAN_CACHE)/venv/bin/python benches/run.py
 
 clean-demo: ## Remove the demo company's folder
 	rm -rf $(DEMO_DIR)
