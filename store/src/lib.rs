@@ -18,6 +18,8 @@ mod jobs;
 mod outbox;
 mod schedule;
 
+mod tables;
+
 pub use clock::{Clock, ManualClock, ScaledClock, SharedClock, SystemClock, Timestamp, new_id};
 pub use error::{Error, Result};
 pub use jobs::{Finished, Job, JobError, Outcome, Queue, Runner};
@@ -28,3 +30,4 @@ pub use outbox::{Claimed, Effect, Outbox};
 pub use problem::{Problem, Step, nearest};
 pub use schedule::{CronSpec, Schedule, Span, parse_duration};
 pub use secret::Secret;
+pub use tables::{Column, SystemQuery, system_queries};
