@@ -1,0 +1,262 @@
+//! Brings `clean.<name>` up to date with its raw table.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::{new_id, nearest};
+use tokio::sync::mpsc;
+
+use super::apply::{Cleaner, invalid};
+use super::reject::{self, Reject};
+use super::spec::CleanSpec;
+use super::versions::newest_versions;
+use super::wash::{Counts, Wash, with_arrival};
+use crate::{Error, Landing, LoadMark, Result, Since, Staged, TableName, Warehouse, Zone};
+
+/// What one cleaning did. `kept` + `rejected` = `read`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CleanReport {
+    /// Raw rows read.
+    pub read: u64,
+    /// Rows that fit.
+    pub kept: u64,
+    /// Rows put into quarantine.
+    pub rejected: u64,
+    /// Rows of `kept` that a newer row of the same key stands for.
+    pub merged: u64,
+    /// Rows that left quarantine.
+    pub released: u64,
+    /// Version of the clean table.
+    pub version: i64,
+    /// True when everything was read again, not only what had come since the last cleaning.
+    pub full: bool,
+    /// True when there was nothing to do.
+    pub already: bool,
+}
+
+/// What the clean table remembers of the cleaning that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    /// Version of the raw table up to which it has read.
+    raw: i64,
+    /// Hash of the definition and the zone: another one means to read it all again.
+    definition: String,
+}
+
+impl Warehouse {
+    /// Cleans what has come to the raw table since the last time; everything when the raw table
+    /// was rewritten or the definition changed.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown cleaning or a raw table that was never landed, `Invalid` for a
+    /// wrong definition, else what reading and landing report. Calling again is safe.
+    pub async fn clean(&self, name: &str) -> Result<CleanReport> {
+        Cleaning::new(self, name)?.run(false).await
+    }
+
+    /// Reads the whole raw table again with the present definition, so that rows that now fit
+    /// leave quarantine. Errors as [`Warehouse::clean`].
+    pub async fn release(&self, name: &str) -> Result<CleanReport> {
+        Cleaning::new(self, name)?.run(true).await
+    }
+}
+
+struct Cleaning<'a> {
+    warehouse: &'a Warehouse,
+    spec: CleanSpec,
+    cleaner: Arc<Cleaner>,
+    definition: String,
+    table: TableName,
+    rejects: TableName,
+    stream: String,
+}
+
+/// What is read in one run.
+struct Input {
+    raw: Arc<dyn TableProvider>,
+    version: i64,
+    full: bool,
+}
+
+impl<'a> Cleaning<'a> {
+    fn new(warehouse: &'a Warehouse, name: &str) -> Result<Self> {
+        let definitions = warehouse.definitions();
+        let Some(spec) = definitions.cleans.get(name).cloned() else {
+            let near = nearest(name, definitions.cleans.keys().map(String::as_str));
+            return Err(Error::NotFound {
+                what: format!("cleaning `{name}`"),
+                hint: near.map(|near| format!("did you mean `{near}`?")),
+            });
+        };
+        let zone = warehouse.timezone();
+        let problems = super::check(&spec, None);
+        if !problems.is_empty() {
+            return Err(invalid(&spec, &problems));
+        }
+        let cleaner = Cleaner::compile(&spec, zone).map_err(|problems| invalid(&spec, &problems))?;
+        let table = |name: &str| TableName::new(Zone::Clean, name).map_err(Error::invalid);
+        Ok(Self {
+            definition: fingerprint(&spec, zone.name())?,
+            table: table(name)?,
+            rejects: table(&format!("{name}_rejected"))?,
+            stream: format!("clean/{name}"),
+            cleaner: Arc::new(cleaner),
+            warehouse,
+            spec,
+        })
+    }
+
+    async fn run(&self, everything: bool) -> Result<CleanReport> {
+        let mark = self.warehouse.mark(&self.table, &self.stream).await?;
+        let quarantine_mark = self.warehouse.mark(&self.rejects, &self.stream).await?;
+        let seq_of = |mark: &Option<LoadMark>| mark.as_ref().map_or(0, |mark| mark.seq);
+        // A kill between the two commits leaves the quarantine one step ahead.
+        let torn = seq_of(&quarantine_mark) > seq_of(&mark);
+        let known = mark.as_ref().and_then(|mark| serde_json::from_value::<Cursor>(mark.cursor.clone()).ok());
+        let continued = known
+            .filter(|cursor| !everything && !torn && cursor.definition == self.definition)
+            .map(|cursor| cursor.raw);
+        let Some(input) = self.input(continued).await? else {
+            let snapshot = self.warehouse.snapshot(&self.table).await?;
+            let version = snapshot.map_or(0, |snapshot| snapshot.version);
+            return Ok(CleanReport { version, already: true, ..CleanReport::default() });
+        };
+        let mark = LoadMark {
+            stream: self.stream.clone(),
+            seq: seq_of(&mark).max(seq_of(&quarantine_mark)) + 1,
+            cursor: serde_json::json!(Cursor { raw: input.version, definition: self.definition.clone() }),
+            operation: new_id(self.warehouse.clock().as_ref()),
+        };
+        self.wash(input, mark).await
+    }
+
+    /// What has to be read; None when nothing has come.
+    async fn input(&self, continued: Option<i64>) -> Result<Option<Input>> {
+        if let Some(version) = continued {
+            match self.warehouse.snapshot_since(&self.spec.from, version).await? {
+                Since::Unchanged { .. } => return Ok(None),
+                Since::Appended { version, provider, .. } => {
+                    return Ok(Some(Input { raw: provider, version, full: false }));
+                }
+                Since::Missing | Since::Rewritten { .. } => {}
+            }
+        }
+        let Some(snapshot) = self.warehouse.snapshot(&self.spec.from).await? else {
+            return Err(Error::NotFound {
+                what: format!("table {}", self.spec.from),
+                hint: Some("it appears with the first sync of its source".to_owned()),
+            });
+        };
+        let version = snapshot.version;
+        Ok(Some(Input { raw: self.warehouse.provider(snapshot), version, full: true }))
+    }
+
+    async fn wash(&self, input: Input, mark: LoadMark) -> Result<CleanReport> {
+        let counts = Arc::new(Counts::default());
+        // Bounded: a quarantine that is slower than the cleaning slows the cleaning down.
+        let (send, receive) = mpsc::channel(4);
+        let kept = self.kept(&input, counts.clone(), send).await?;
+        let rejected = rejected_batches(receive);
+        let (kept, rejected) = futures::try_join!(
+            self.warehouse.stage(&self.table, kept),
+            self.warehouse.stage(&self.rejects, rejected)
+        )?;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let mut report = CleanReport {
+            read: count(&counts.read),
+            kept: count(&counts.kept),
+            rejected: count(&counts.rejected),
+            merged: count(&counts.kept).saturating_sub(kept.rows),
+            full: input.full,
+            ..CleanReport::default()
+        };
+        report.released = self.publish_rejects(rejected, &input, mark.clone()).await?;
+        let how = match (input.full, self.spec.key.is_empty()) {
+            (true, _) => Landing::Replace,
+            (false, true) => Landing::Append,
+            (false, false) => Landing::Upsert { keys: self.spec.key.clone() },
+        };
+        report.version = self.warehouse.publish(kept, how, mark).await?.version;
+        tracing::info!(
+            table.name = %self.table, rows.read = report.read, rows.kept = report.kept,
+            rows.rejected = report.rejected, rows.merged = report.merged, clean.full = report.full,
+            "cleaned a table"
+        );
+        Ok(report)
+    }
+
+    /// Publishes the quarantine before the clean rows; how many rows left it.
+    async fn publish_rejects(&self, staged: Staged, input: &Input, mark: LoadMark) -> Result<u64> {
+        let present = self.warehouse.snapshot(&self.rejects).await?;
+        let before = present.as_ref().and_then(|snapshot| snapshot.rows()).unwrap_or(0);
+        let now = staged.rows;
+        if now == 0 && (!input.full || present.is_none()) {
+            self.warehouse.discard(staged).await;
+            return Ok(0);
+        }
+        let how = if input.full { Landing::Replace } else { Landing::Append };
+        self.warehouse.publish(staged, how, mark).await?;
+        Ok(if input.full { before.saturating_sub(now) } else { 0 })
+    }
+
+    /// Kept rows as a stream of the output columns, the newest row of each key only.
+    async fn kept(
+        &self,
+        input: &Input,
+        counts: Arc<Counts>,
+        rejects: mpsc::Sender<Vec<Reject>>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let cx = self.warehouse.context();
+        let raw = cx.read_table(input.raw.clone())?.create_physical_plan().await?;
+        let partitions = execute_stream_partitioned(raw, cx.task_ctx())?
+            .into_iter()
+            .map(|raw| {
+                let wash = Wash::new(raw, self.cleaner.clone(), counts.clone(), rejects.clone());
+                Arc::new(wash) as Arc<dyn PartitionStream>
+            })
+            .collect();
+        let output = self.cleaner.schema();
+        let washed = StreamingTable::try_new(with_arrival(&output), partitions)?;
+        let present = match (input.full, &self.spec.latest) {
+            (false, Some(_)) => self.warehouse.snapshot(&self.table).await?,
+            _ => None,
+        };
+        let present = present.map(|snapshot| self.warehouse.provider(snapshot));
+        let rows = newest_versions(&cx, &self.spec, Arc::new(washed), present).await?;
+        // The schema travels even when no row does.
+        let first = stream::iter([Ok(RecordBatch::new_empty(output))]);
+        Ok(first.chain(rows.execute_stream().await?.map_err(Error::from)).boxed())
+    }
+}
+
+fn rejected_batches(mut receive: mpsc::Receiver<Vec<Reject>>) -> BoxStream<'static, Result<RecordBatch>> {
+    let first = stream::iter([Ok(RecordBatch::new_empty(reject::schema()))]);
+    let rest = stream::poll_fn(move |cx| receive.poll_recv(cx));
+    first.chain(rest.map(|rejects| Ok(reject::batch(&rejects)?))).boxed()
+}
+
+/// Titles do not matter: a new title cleans nothing again.
+fn fingerprint(spec: &CleanSpec, zone: &str) -> Result<String> {
+    let mut bare = spec.clone();
+    bare.title = None;
+    bare.columns = bare
+        .columns
+        .iter()
+        .map(|(name, column)| (name.to_owned(), super::ColumnSpec { title: None, ..column.clone() }))
+        .collect();
+    let text = serde_json::to_string(&(bare, zone, RULES))
+        .map_err(|error| Error::invalid(format!("the cleaning cannot be written as JSON: {error}")))?;
+    Ok(Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Counts up when cleaning itself reads values in another way, so that tables are cleaned anew.
+const RULES: u32 = 1;
