@@ -91,10 +91,12 @@ fn rows(spec: &DashboardSpec, found: &mut Vec<Problem>) {
         let given: u32 = tiles.iter().filter_map(|t| t.frame().width).map(u32::from).sum();
         if given > u32::from(PAGE_WIDTH) {
             found.push(
-                Problem::new(format!("the tiles of this row are {given} columns wide, a page has {PAGE_WIDTH}"))
-                    .at_key("rows")
-                    .at_index(index)
-                    .hint("make tiles narrower or move some to another row"),
+                Problem::new(format!(
+                    "the tiles of this row are {given} columns wide, a page has {PAGE_WIDTH}"
+                ))
+                .at_key("rows")
+                .at_index(index)
+                .hint("make tiles narrower or move some to another row"),
             );
         }
     }
@@ -121,7 +123,8 @@ fn tile(tile: &Tile, metrics: &BTreeMap<String, MetricSpec>, found: &mut Vec<Pro
     if frame.width.is_some_and(|w| w == 0 || w > PAGE_WIDTH) {
         found.push(Problem::new(format!("`width` must be between 1 and {PAGE_WIDTH}")).at_key("width"));
     }
-    if frame.id.is_some_and(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+    if frame.id.is_some_and(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    {
         found.push(Problem::new("`id` holds letters, digits and _ only").at_key("id"));
     }
     limit(tile, found);
@@ -185,8 +188,7 @@ fn known_metrics<'a>(
             continue;
         }
         let problem = Problem::new(format!("there is no metric `{name}`"));
-        let problem =
-            if many { problem.at_key("metrics").at_index(index) } else { problem.at_key("metric") };
+        let problem = if many { problem.at_key("metrics").at_index(index) } else { problem.at_key("metric") };
         found.push(suggest(problem, name, metrics.keys().map(String::as_str)));
     }
     known

@@ -10,7 +10,9 @@ pub enum Error {
         message: String,
     },
     /// The dashboard is not for this reader.
-    #[error("you may not open this dashboard: it is for {roles}; ask an administrator for one of these roles")]
+    #[error(
+        "you may not open this dashboard: it is for {roles}; ask an administrator for one of these roles"
+    )]
     NotPermitted {
         /// Roles that may open it.
         roles: String,

@@ -18,6 +18,9 @@ mod spec;
 mod tile;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use answer::{
     Bar, BarContent, Cell, ColumnKind, ColumnTitle, Evidence, KpiContent, LineContent, PageAnswer, Point,
     Series, SparkPoint, TableContent, TableState, TileAnswer, TileData, TileFailure,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::Principal;
-use futures::stream::{self, StreamExt};
+use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{SharedClock, Timestamp};
@@ -15,9 +15,6 @@ use crate::period;
 use crate::reader::{Reader, State};
 use crate::spec::{DashboardSpec, Placed};
 use crate::tile::{self, Asking};
-
-/// Tiles of one page that are worked on at once; the reader bounds the queries of all pages.
-const TILES_AT_ONCE: usize = 16;
 
 /// What a reader asks of a page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -84,20 +81,12 @@ impl Dashboards {
         let range = page.range()?;
         let placed = wanted(spec, ask)?;
         let state = self.reader.state().await?;
-        let tiles: BTreeMap<String, TileAnswer> = stream::iter(placed)
-            .map(|placed| async {
-                let answer = self.tile(who, &state, &page, range, &placed).await;
-                (placed.id, answer)
-            })
-            .buffer_unordered(TILES_AT_ONCE)
-            .collect()
-            .await;
-        let own_range: BTreeSet<String> = spec
-            .placed()
-            .into_iter()
-            .filter(|p| p.tile.frame().range.is_some())
-            .map(|p| p.id)
-            .collect();
+        // All at once: the reader bounds how many queries run.
+        let answers = placed.iter().map(|placed| self.tile(who, &state, &page, range, placed));
+        let answers = join_all(answers).await;
+        let tiles: BTreeMap<String, TileAnswer> = placed.into_iter().map(|p| p.id).zip(answers).collect();
+        let own_range: BTreeSet<String> =
+            spec.placed().into_iter().filter(|p| p.tile.frame().range.is_some()).map(|p| p.id).collect();
         let previous = tiles
             .iter()
             .filter(|(id, _)| !own_range.contains(*id))
@@ -153,9 +142,7 @@ impl Page<'_> {
     fn range(&self) -> Result<Range, Error> {
         match (self.ask.from, self.ask.to) {
             (Some(from), Some(to)) if from < to => Ok(Range { from, to }),
-            (Some(_), Some(_)) => {
-                Err(Error::Ask { message: "`from` must be before `to`; swap them".into() })
-            }
+            (Some(_), Some(_)) => Err(Error::Ask { message: "`from` must be before `to`; swap them".into() }),
             (None, None) => {
                 let text = self.ask.range.as_deref().unwrap_or(&self.spec.range);
                 period::range(text, self.now, self.calendar).map_err(|message| Error::Ask { message })
@@ -180,7 +167,9 @@ fn wanted<'a>(spec: &'a DashboardSpec, ask: &PageAsk) -> Result<Vec<Placed<'a>>,
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     if let Some(unknown) = ids.iter().find(|id| placed.iter().all(|p| p.id != ***id)) {
         return Err(Error::Ask {
-            message: format!("there is no tile `{unknown}` on this dashboard; reload the page, it may have changed"),
+            message: format!(
+                "there is no tile `{unknown}` on this dashboard; reload the page, it may have changed"
+            ),
         });
     }
     placed.retain(|p| ids.contains(p.id.as_str()));

@@ -56,14 +56,13 @@ pub(crate) fn grain(asked: Option<Grain>, range: &Range, finest: Grain) -> Grain
         .unwrap_or(Grain::Year)
 }
 
-const GRAINS: [Grain; 6] =
-    [Grain::Hour, Grain::Day, Grain::Week, Grain::Month, Grain::Quarter, Grain::Year];
+const GRAINS: [Grain; 6] = [Grain::Hour, Grain::Day, Grain::Week, Grain::Month, Grain::Quarter, Grain::Year];
 
 fn usual(length: TimeDelta) -> Grain {
     match length.num_hours() {
         ..=49 => Grain::Hour,
-        ..=2_232 => Grain::Day,   // 93 days: a quarter
-        ..=4_704 => Grain::Week,  // 28 weeks: half a year
+        ..=2_232 => Grain::Day,    // 93 days: a quarter
+        ..=4_704 => Grain::Week,   // 28 weeks: half a year
         ..=52_704 => Grain::Month, // six years
         ..=175_200 => Grain::Quarter,
         _ => Grain::Year,

@@ -11,7 +11,9 @@ use arrow::datatypes::DataType;
 use moka::future::Cache;
 use store::Timestamp;
 use tokio::sync::Semaphore;
-use warehouse::{Grain, Measure, MetricAnswer, MetricQuery, MetricSpec, TableInfo, TableName, Warehouse};
+use warehouse::{
+    Definitions, Grain, Measure, MetricAnswer, MetricQuery, MetricSpec, TableInfo, TableName, Warehouse,
+};
 
 use crate::answer::{Evidence, TableState, TileFailure};
 use crate::error::Error;
@@ -62,7 +64,7 @@ impl Reader {
     pub(crate) async fn state(&self) -> Result<State, Error> {
         let tables = self.warehouse.tables().await.map_err(|e| Error::Catalogue(e.to_string()))?;
         let tables = tables.into_iter().map(|info| (info.name.clone(), info)).collect();
-        Ok(State { tables, metrics: self.warehouse.definitions().metrics.clone() })
+        Ok(State { tables, definitions: self.warehouse.definitions() })
     }
 
     /// The answer to `query` for `who`. Readers with the same roles share answers, and readers who ask
@@ -96,13 +98,21 @@ impl Reader {
 /// Tables and definitions at one moment.
 pub(crate) struct State {
     tables: HashMap<TableName, TableInfo>,
-    pub(crate) metrics: Arc<BTreeMap<String, MetricSpec>>,
+    definitions: Arc<Definitions>,
 }
 
 impl State {
+    pub(crate) fn metrics(&self) -> &BTreeMap<String, MetricSpec> {
+        &self.definitions.metrics
+    }
+
+    pub(crate) fn metric(&self, name: &str) -> Option<&MetricSpec> {
+        self.definitions.metrics.get(name)
+    }
+
     fn behind(&self, metric: &str) -> Vec<TableName> {
-        let Some(spec) = self.metrics.get(metric) else { return Vec::new() };
-        spec.tables(&self.metrics).into_iter().collect()
+        let Some(spec) = self.metric(metric) else { return Vec::new() };
+        spec.tables(self.metrics()).into_iter().collect()
     }
 
     fn versions(&self, metric: &str) -> Vec<(TableName, Option<i64>)> {
@@ -120,7 +130,7 @@ impl State {
             if !seen.insert(name.clone()) {
                 continue;
             }
-            let Some(spec) = self.metrics.get(&name) else { continue };
+            let Some(spec) = self.metric(&name) else { continue };
             name.hash(&mut hasher);
             // A definition always serializes; were it not so, the versions still tell answers apart.
             serde_json::to_string(spec).unwrap_or_default().hash(&mut hasher);
@@ -135,7 +145,7 @@ impl State {
     pub(crate) fn finest(&self, metric: &str) -> Grain {
         let mut open = vec![metric];
         for _ in 0..32 {
-            let Some(spec) = open.pop().and_then(|name| self.metrics.get(name)) else { break };
+            let Some(spec) = open.pop().and_then(|name| self.metric(name)) else { break };
             if let Measure::Derived(derived) = &spec.measure {
                 open.extend(derived.metrics.values().map(String::as_str));
             }
@@ -170,7 +180,11 @@ impl Evidence {
         for (name, version) in &hit.answer.tables {
             let text = name.to_string();
             if self.tables.iter().all(|t| t.name != text) {
-                self.tables.push(TableState { name: text, version: *version, updated_at: state.updated_at(name) });
+                self.tables.push(TableState {
+                    name: text,
+                    version: *version,
+                    updated_at: state.updated_at(name),
+                });
             }
         }
     }
@@ -187,7 +201,9 @@ fn sorted_roles(who: &Principal) -> Vec<Role> {
 fn failure(error: &warehouse::Error) -> TileFailure {
     use warehouse::Error as E;
     let (code, hint) = match error {
-        E::NotFound { .. } => ("no_table", Some("the table appears once its source was read and its model built")),
+        E::NotFound { .. } => {
+            ("no_table", Some("the table appears once its source was read and its model built"))
+        }
         E::Refused { .. } => ("not_permitted", Some("ask an administrator for the right to read it")),
         E::Timeout { .. } => ("timeout", None),
         E::Cancelled => ("cancelled", Some("load the tile again")),
@@ -195,13 +211,7 @@ fn failure(error: &warehouse::Error) -> TileFailure {
         E::Store { .. } | E::Conflict { .. } => ("unavailable", Some("load the tile again in a moment")),
         _ => ("query", None),
     };
-    TileFailure {
-        ok: false,
-        code,
-        detail: error.to_string(),
-        hint: hint.map(str::to_owned),
-        query_id: None,
-    }
+    TileFailure { ok: false, code, detail: error.to_string(), hint: hint.map(str::to_owned), query_id: None }
 }
 
 /// Bytes of an answer, roughly.

@@ -56,7 +56,7 @@ pub(crate) async fn answer(tile: &Tile, asking: &Asking<'_>) -> Result<TileData,
 impl Asking<'_> {
     async fn kpi(&self, tile: &KpiTile, evidence: &mut Evidence) -> Result<KpiContent, TileFailure> {
         let curve = self.curve(&tile.metric, &tile.filters, None);
-        let measure = self.state.metrics.get(&tile.metric).map(|m| &m.measure);
+        let measure = self.state.metric(&tile.metric).map(|m| &m.measure);
         let (value, previous, spark) = if self.compare.is_none() && measure.is_some_and(adds_up) {
             // The buckets add up to the value: the curve answers both.
             let spark = self.hit(curve, evidence).await?;
@@ -74,26 +74,22 @@ impl Asking<'_> {
             .iter()
             .filter_map(|row| Some(SparkPoint { t: row.time?, v: row.value, p: row.partial }))
             .collect();
-        let target = self.state.metrics.get(&tile.metric).and_then(|m| m.target);
+        let target = self.state.metric(&tile.metric).and_then(|m| m.target);
         Ok(KpiContent { value, previous, target, spark })
     }
 
     async fn line(&self, tile: &LineTile, evidence: &mut Evidence) -> Result<LineContent, TileFailure> {
         let curve = self.curve(&tile.metric, &tile.filters, tile.grain);
         let grain = curve.grain.unwrap_or(Grain::Day);
-        let measure = self.state.metrics.get(&tile.metric).map(|m| &m.measure);
+        let measure = self.state.metric(&tile.metric).map(|m| &m.measure);
         let Some(dimension) = &tile.by else {
             let answer = self.hit(curve, evidence).await?;
             let rows: Vec<&MetricRow> = answer.rows.iter().collect();
             return Ok(LineContent { grain, series: vec![series(None, &rows, measure)] });
         };
         // Comparing every curve with its past would double them: nobody could read that.
-        let split = MetricQuery {
-            by: vec![dimension.clone()],
-            limit: Some(CURVES),
-            compare: None,
-            ..curve.clone()
-        };
+        let split =
+            MetricQuery { by: vec![dimension.clone()], limit: Some(CURVES), compare: None, ..curve.clone() };
         let answer = self.hit(split, evidence).await?;
         let mut curves = split_series(&answer, measure);
         if curves.len() >= CURVES {
@@ -160,7 +156,7 @@ impl Asking<'_> {
     }
 
     fn columns(&self, tile: &TableTile) -> Vec<ColumnTitle> {
-        let metrics = &self.state.metrics;
+        let metrics = self.state.metrics();
         let titles = tile.metrics.first().and_then(|m| metrics.get(m)).map(|m| m.dimensions(metrics));
         let dimensions = tile.by.iter().map(|name| ColumnTitle {
             name: name.clone(),
@@ -188,14 +184,19 @@ impl Asking<'_> {
 
     /// The value in each bucket of the range. A small curve and a large one of the same metric are the
     /// same question, so that a page asks it once.
-    fn curve(&self, metric: &str, fixed: &BTreeMap<String, Vec<String>>, grain: Option<Grain>) -> MetricQuery {
+    fn curve(
+        &self,
+        metric: &str,
+        fixed: &BTreeMap<String, Vec<String>>,
+        grain: Option<Grain>,
+    ) -> MetricQuery {
         let grain = period::grain(self.grain.or(grain), &self.range, self.state.finest(metric));
         MetricQuery { grain: Some(grain), ..self.whole(metric, fixed) }
     }
 
     /// The tile's own filters and those of the page that the metric can follow, in a fixed order.
     fn filters_of(&self, metric: &str, fixed: &BTreeMap<String, Vec<String>>) -> Vec<Filter> {
-        let known = self.state.metrics.get(metric).map(|m| m.dimensions(&self.state.metrics));
+        let known = self.state.metric(metric).map(|m| m.dimensions(self.state.metrics()));
         let followed = self.filters.iter().filter(|(dimension, values)| {
             !values.is_empty() && known.as_ref().is_some_and(|k| k.contains(dimension))
         });
@@ -204,7 +205,7 @@ impl Asking<'_> {
 
     /// Page filters that some metric of the tile cannot follow.
     fn ignored(&self, tile: &Tile) -> BTreeSet<String> {
-        let metrics = &self.state.metrics;
+        let metrics = self.state.metrics();
         let mut ignored = BTreeSet::new();
         for metric in tile.metrics().into_iter().filter_map(|name| metrics.get(name)) {
             let known = metric.dimensions(metrics);
@@ -264,8 +265,7 @@ fn split_series(answer: &MetricAnswer, measure: Option<&Measure>) -> Vec<Series>
     for row in &answer.rows {
         groups.entry(first_key(row)).or_default().push(row);
     }
-    let mut curves: Vec<Series> =
-        groups.into_iter().map(|(key, rows)| series(key, &rows, measure)).collect();
+    let mut curves: Vec<Series> = groups.into_iter().map(|(key, rows)| series(key, &rows, measure)).collect();
     let size = |s: &Series| s.points.iter().filter_map(|p| p.v).sum::<f64>();
     curves.sort_by(|a, b| size(b).total_cmp(&size(a)));
     curves

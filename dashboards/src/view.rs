@@ -97,11 +97,8 @@ fn tile_view(id: String, width: u8, tile: &Tile, metrics: &BTreeMap<String, Metr
     let mut shown: Vec<MetricView> =
         tile.metrics().into_iter().map(|name| metric_view(name, metrics)).collect();
     let frame = tile.frame();
-    let title = frame
-        .title
-        .cloned()
-        .or_else(|| shown.first().map(|m| m.title.clone()))
-        .unwrap_or_else(|| plain(&id));
+    let title =
+        frame.title.cloned().or_else(|| shown.first().map(|m| m.title.clone())).unwrap_or_else(|| plain(&id));
     let metric = if matches!(tile, Tile::Table(_)) { None } else { shown.pop() };
     TileView {
         kind: tile.kind(),

@@ -71,10 +71,9 @@ fn must_be_empty(dir: &Path) -> Result<(), Error> {
         Err(source) => return Err(Error::Disk { path: dir.into(), source }),
     };
     match entries.find_map(|entry| entry.ok().filter(|e| e.file_name() != ".git")) {
-        Some(entry) => Err(Error::NotEmpty {
-            dir: dir.into(),
-            found: entry.file_name().to_string_lossy().into_owned(),
-        }),
+        Some(entry) => {
+            Err(Error::NotEmpty { dir: dir.into(), found: entry.file_name().to_string_lossy().into_owned() })
+        }
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the folder and decides what is served.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::finding::Finding;
 use super::graph::Items;
 use super::item::{Definition, Item};
 use super::plan::{Plan, plan};
-use super::settle::settle;
+use super::settle::{OnDisk, settle};
 
 /// One state of the project.
 #[derive(Clone, Debug)]
@@ -25,8 +25,9 @@ pub struct Loaded {
     pub project: Arc<Project>,
     /// What is wrong with the files on disk, sorted by file and line.
     pub findings: Vec<Finding>,
-    /// Definitions that are served in an older version than the file on disk.
-    pub held: BTreeSet<Place>,
+    /// Definitions that are not served as the file on disk says (their last good version is, or nothing
+    /// when there is none), each with the error that keeps it: its own, or of a file it needs.
+    pub held: BTreeMap<Place, Finding>,
     pub loaded_at: Timestamp,
     /// What changed since the state before.
     pub plan: Plan,
@@ -37,6 +38,11 @@ impl Loaded {
     /// The text on disk, also of a file that is not served.
     pub fn text(&self, file: &str) -> Option<&str> {
         self.texts.get(file).map(|text| &**text)
+    }
+
+    /// Why a definition is not served as its file says.
+    pub fn problem(&self, kind: Kind, name: &str) -> Option<&Finding> {
+        self.held.get(&Place::new(kind, name))
     }
 
     /// Whether every file on disk is served as it stands.
@@ -134,22 +140,22 @@ impl Loader {
         let listing = Listing::of(&self.dir).map_err(|e| self.no_folder(&e))?;
         self.refresh(&listing);
         let mut findings = listing.findings.clone();
-        let (mut fresh, mut broken, mut texts) = (Items::new(), BTreeMap::new(), BTreeMap::new());
+        let mut disk = OnDisk { fresh: Items::new(), broken: BTreeMap::new() };
+        let mut texts = BTreeMap::new();
         for (file, read) in &self.read {
             match &read.outcome {
                 Outcome::Good(item) => {
                     texts.insert(file.clone(), item.text.clone());
-                    fresh.insert(read.place.clone(), item.clone());
+                    disk.fresh.insert(read.place.clone(), item.clone());
                 }
                 Outcome::Bad(text, why) => {
                     texts.extend(text.clone().map(|text| (file.clone(), text)));
-                    findings.extend(why.iter().cloned());
-                    broken.insert(read.place.clone(), file.clone());
+                    disk.broken.insert(read.place.clone(), (file.clone(), why.clone()));
                 }
             }
         }
         let checker = Checker { catalogue: &self.catalogue, plans: &self.plans };
-        let settled = settle(&fresh, &broken, &self.served, &checker);
+        let settled = settle(&disk, &self.served, &checker);
         findings.extend(settled.findings);
         findings.sort();
         let texts = Arc::new(texts);

@@ -1,0 +1,472 @@
+//! Broken projects and what is said about them: file:line:column, message, hint.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::{DataType, Field, Schema};
+use futures::StreamExt;
+use store::SystemClock;
+
+use super::*;
+
+/// A project in a temporary folder, made from the starter project.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("guanlan-project-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        crate::init::init(&dir, "Test").unwrap();
+        Self(dir)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn remove(&self, file: &str) {
+        fs::remove_file(self.0.join(file)).unwrap();
+    }
+
+    fn loader(&self) -> Loader {
+        Loader::new(&self.0, Arc::new(SystemClock))
+    }
+
+    fn findings(&self) -> Vec<String> {
+        match self.loader().load() {
+            Ok(loaded) => shown(&loaded.findings),
+            Err(unusable) => shown(&unusable.findings),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn shown(findings: &[Finding]) -> Vec<String> {
+    findings
+        .iter()
+        .map(|f| match &f.hint {
+            Some(hint) => format!("{f} | {hint}"),
+            None => f.to_string(),
+        })
+        .collect()
+}
+
+/// One wrong file in an otherwise good project, and all that is said about it.
+struct Wrong {
+    file: &'static str,
+    text: &'static str,
+    said: &'static [&'static str],
+}
+
+fn check_all(name: &str, cases: &[Wrong]) {
+    let mut failures = Vec::new();
+    for (index, case) in cases.iter().enumerate() {
+        let folder = Folder::new(&format!("{name}-{index}"));
+        folder.write(case.file, case.text);
+        let said = folder.findings();
+        if said != case.said {
+            failures
+                .push(format!("{}\n{}\nsaid     {said:#?}\nexpected {:#?}", case.file, case.text, case.said));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn keys_and_types_are_checked_where_they_stand() {
+    check_all(
+        "keys",
+        &[
+            Wrong {
+                file: "guanlan.yaml",
+                text: "site:\n  name: X\n  timezon: UTC\n",
+                said: &["guanlan.yaml:3:3: error: unknown key `timezon` | did you mean `timezone`?"],
+            },
+            Wrong {
+                file: "guanlan.yaml",
+                text: "site: { name: X, timezone: Asia/Shanghia }\n",
+                said: &[
+                    "guanlan.yaml:1:28: error: there is no time zone `Asia/Shanghia` | did you mean `Asia/Shanghai`?",
+                ],
+            },
+            Wrong {
+                file: "guanlan.yaml",
+                text: "site: { name: X }\nlisten: 8080\n",
+                said: &[
+                    "guanlan.yaml:2:9: error: `8080` is not an address and port | write 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses",
+                ],
+            },
+            Wrong {
+                file: "guanlan.yaml",
+                text: "site: { name: X, fiscal_month: 13 }\nquery: { memory_mib: 1 }\n",
+                said: &[
+                    "guanlan.yaml:1:32: error: `fiscal_month` must be a month from 1 to 12 | fiscal_month: 1",
+                    "guanlan.yaml:2:22: error: queries need at least 64 MiB of memory | memory_mib: 1024",
+                ],
+            },
+            Wrong {
+                file: "metrics/orders.yaml",
+                text: "title: Orders\ntable: mart.orders\nmeasure: { count: {} }\ntime: ordered_on\nunits: count\n",
+                said: &["metrics/orders.yaml:5:1: error: unknown key `units` | did you mean `unit`?"],
+            },
+            Wrong {
+                file: "metrics/orders.yaml",
+                text: "title: Orders\ntable: mart.orders\nmeasure:\n  counts: {}\ntime: ordered_on\n",
+                said: &["metrics/orders.yaml:4:3: error: unknown word `counts` | did you mean `count`?"],
+            },
+            Wrong {
+                file: "metrics/orders.yaml",
+                text: "title: Orders\ntable: gold.orders\nmeasure: { count: {} }\ntime: ordered_on\n",
+                said: &[
+                    "metrics/orders.yaml:2:8: error: there is no zone `gold` | write one of raw, clean, mart, system",
+                ],
+            },
+            Wrong {
+                file: "dashboards/overview.yaml",
+                text: "title: X\nrows:\n  - - kpi: { metric: revenue, widht: 3 }\n",
+                said: &["dashboards/overview.yaml:3:31: error: unknown key `widht` | did you mean `width`?"],
+            },
+            Wrong {
+                file: "dashboards/overview.yaml",
+                text: "title: X\nrows:\n  - kpi: { metric: revenue }\n",
+                said: &["dashboards/overview.yaml:3:5: error: expected a list | write a list: [a, b]"],
+            },
+            Wrong {
+                file: "dashboards/overview.yaml",
+                text: "title: X\nrows:\n\t- - kpi: { metric: revenue }\n",
+                said: &[
+                    "dashboards/overview.yaml:3:1: error: a tab indents this line | YAML is indented with spaces: replace the tab by two spaces",
+                ],
+            },
+            Wrong {
+                file: "models/orders.sql",
+                text: "---\ntitle: X\nrefersh: { full: {} }\n---\nselect id, ordered_on, region, amount from clean.orders\n",
+                said: &["models/orders.sql:3:1: error: unknown key `refersh` | did you mean `refresh`?"],
+            },
+            Wrong {
+                file: "calendar.yaml",
+                text: "holidays:\n  2027-13-01: New Year\n",
+                said: &["calendar.yaml:2:3: error: input is out of range"],
+            },
+        ],
+    );
+}
+
+#[test]
+fn names_that_nothing_answers_to_are_told_with_what_was_meant() {
+    check_all(
+        "names",
+        &[
+            Wrong {
+                file: "sources/shop.yaml",
+                text: "kind: { files: { path: drops } }\nstreams:\n  orders:\n    glob: \"*.csv\"\n    format: { csv: {} }\n    clean: order\n",
+                said: &[
+                    "sources/shop.yaml:6:12: error: there is no cleaning `order` | did you mean `orders`?",
+                ],
+            },
+            Wrong {
+                file: "cleans/extra.yaml",
+                text: "from: raw.shop_order\ncolumns:\n  id: {}\n",
+                said: &[
+                    "cleans/extra.yaml:1:7: error: there is no table `raw.shop_order` | did you mean `raw.shop_orders`?",
+                ],
+            },
+            Wrong {
+                file: "models/extra.sql",
+                text: "---\ntitle: X\n---\nselect *\nfrom clean.order\n",
+                said: &[
+                    "models/extra.sql:5:6: error: there is no table `clean.order` | did you mean `clean.orders`?",
+                ],
+            },
+            Wrong {
+                file: "models/extra.sql",
+                text: "select *\nfrom mart.shop_orders\n",
+                said: &[
+                    "models/extra.sql:2:6: error: there is no table `mart.shop_orders` | did you mean `raw.shop_orders`?",
+                ],
+            },
+            Wrong {
+                file: "metrics/extra.yaml",
+                text: "title: X\ntable: mart.sales\nmeasure: { count: {} }\ntime: day\n",
+                said: &[
+                    "metrics/extra.yaml:2:8: error: there is no table `mart.sales` | write models/sales.sql",
+                ],
+            },
+            Wrong {
+                file: "dashboards/extra.yaml",
+                text: "title: X\nfilters: [regio]\nrows:\n  - - kpi: { metric: revenu }\n    - bar: { metric: revenue, by: regions }\n",
+                said: &[
+                    "dashboards/extra.yaml:2:11: error: no metric on this page has the dimension `regio` | did you mean `region`?",
+                    "dashboards/extra.yaml:4:22: error: there is no metric `revenu` | did you mean `revenue`?",
+                    "dashboards/extra.yaml:5:35: error: the metric `revenue` has no dimension `regions` | did you mean `region`?",
+                ],
+            },
+            Wrong {
+                file: "dashboards/extra.yaml",
+                text: "title: X\nrange: 30x\nrows:\n  - - kpi: { metric: revenue, id: a, width: 8 }\n    - kpi: { metric: revenue, id: a, width: 8 }\n",
+                said: &[
+                    "dashboards/extra.yaml:2:8: error: `30x` is not a range | write for example 7d, 24h, 12M, now/M, last/M or 2026-01-01..2026-02-01",
+                    "dashboards/extra.yaml:4:5: error: the tiles of this row are 16 columns wide, a page has 12 | make tiles narrower or move some to another row",
+                    "dashboards/extra.yaml:5:35: error: the tile id `a` is taken already (row 1, column 1) | ids are unique on a page",
+                ],
+            },
+        ],
+    );
+}
+
+#[test]
+fn file_names_and_folders_are_checked() {
+    let folder = Folder::new("files");
+    folder.write("metrics/Total Sales.yaml", "title: X\n");
+    folder.write("metrics/second.yml", "title: X\n");
+    folder.write("rule/x.yaml", "title: X\n");
+    folder.write("dashboards/old/x.yaml", "title: X\n");
+    folder.write("models/a/orders.sql", "select 1 as id\n");
+    folder.write("metrics/.hidden.yaml", "not: ours\n");
+    folder.write("metrics/backup.yaml~", "not: ours\n");
+    fs::write(folder.0.join("rules/broken.yaml"), b"title: \xd6\xd0\n").unwrap();
+    let said = folder.findings();
+    let expected = [
+        "dashboards/old:1:1: warning: folders in here are not read | move the files up into `dashboards/`",
+        "metrics/Total Sales.yaml:1:1: error: `Total Sales` cannot name a metric | the file name is the name: lower-case letters, digits and _, starting with a letter, such as `total_sales.yaml`",
+        "metrics/second.yml:1:1: error: a file with this ending is not read here | rename it to `second.yaml`",
+        "models/orders.sql:1:1: error: the name `orders` is taken already by models/a/orders.sql | names of models are unique over all folders: rename one",
+        "rule:1:1: warning: this folder is not read | did you mean `rules/`?",
+        "rules/broken.yaml:1:8: error: the file is not written in UTF-8 from here on | save it as UTF-8 in your editor",
+    ];
+    let about_files: Vec<&String> = said.iter().filter(|s| expected.contains(&s.as_str())).collect();
+    assert_eq!(about_files.len(), expected.len(), "{said:#?}");
+}
+
+#[test]
+fn a_folder_without_configuration_is_no_project() {
+    let folder = Folder::new("bare");
+    folder.remove("guanlan.yaml");
+    let unusable = folder.loader().load().unwrap_err();
+    assert!(
+        unusable.to_string().starts_with("guanlan.yaml:1:1: error: this folder is no project"),
+        "{unusable}"
+    );
+    let nowhere = Loader::new(folder.0.join("nowhere"), Arc::new(SystemClock)).load().unwrap_err();
+    assert!(nowhere.to_string().contains("cannot be read"), "{nowhere}");
+}
+
+#[test]
+fn circles_are_told_with_their_files() {
+    let folder = Folder::new("circle");
+    folder.write("models/a.sql", "select *\nfrom mart.b\n");
+    folder.write("models/b.sql", "select * from mart.c\n");
+    folder.write("models/c.sql", "select * from mart.a\n");
+    let said = folder.findings();
+    assert_eq!(
+        said,
+        [
+            "models/a.sql:2:6: error: these definitions need each other in a circle: models/a.sql → models/b.sql → models/c.sql → models/a.sql | cut it: move what both need into a definition of its own"
+        ]
+    );
+}
+
+#[test]
+fn columns_are_followed_from_cleaning_to_metric() {
+    check_all(
+        "columns",
+        &[
+            Wrong {
+                file: "models/orders.sql",
+                text: "---\ntitle: X\n---\nselect id, ordered_on, region, amount\nfrom clean.orders\nwhere statu = 'paid'\n",
+                said: &["models/orders.sql:6:7: error: there is no column `statu` | did you mean `status`?"],
+            },
+            Wrong {
+                file: "metrics/revenue.yaml",
+                text: "title: X\ntable: mart.orders\nmeasure: { sum: { column: amounts } }\ntime: ordered_on\ndimensions: { region: Region }\n",
+                said: &[
+                    "metrics/revenue.yaml:3:27: error: `mart.orders` has no column `amounts` | did you mean `amount`?",
+                ],
+            },
+        ],
+    );
+}
+
+#[test]
+fn a_catalogue_tells_the_columns_of_raw_tables() {
+    let folder = Folder::new("catalogue");
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let columns = ["订单号", "下单日期", "地区", "金额", "状态_"].map(text);
+    let table = "raw.shop_orders".parse().unwrap();
+    let mut loader = folder.loader();
+    loader.know(Catalogue::new([(table, Arc::new(Schema::new(columns.to_vec())))]));
+    let said = shown(&loader.load().unwrap().findings);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].starts_with("cleans/orders.yaml:11:") && said[0].contains("状态"), "{said:#?}");
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_version_and_stops_nobody() {
+    let folder = Folder::new("held");
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    assert!(first.is_good() && first.held.is_empty(), "{}", first.render());
+    folder.write("rules/order_slump.yaml", "title: [\n");
+    folder.write("dashboards/overview.yaml", "title: Renamed\nrows:\n  - - kpi: { metric: revenue }\n");
+    let second = loader.load().unwrap();
+    assert_eq!(second.findings.len(), 1, "{}", second.render());
+    assert_eq!(second.findings[0].file, "rules/order_slump.yaml");
+    let project = &second.project;
+    assert_eq!(project.dashboards["overview"].title.en, "Renamed", "other files go on");
+    assert!(project.text(Kind::Rule, "order_slump").unwrap().contains("Order slump"), "last good version");
+    assert_eq!(second.held.keys().map(Place::to_string).collect::<Vec<_>>(), ["rule order_slump"]);
+    assert_ne!(project.revision, first.project.revision);
+}
+
+#[test]
+fn what_depends_on_a_broken_file_stays_as_it_was() {
+    let folder = Folder::new("dependants");
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    // The metric is renamed in a way that cannot be read; the dashboard uses the new dimension already.
+    folder.write("metrics/revenue.yaml", "title: [\n");
+    let page = "title: New\nfilters: [channel]\nrows:\n  - - bar: { metric: revenue, by: channel }\n";
+    folder.write("dashboards/overview.yaml", page);
+    let second = loader.load().unwrap();
+    assert_eq!(second.project.revision, first.project.revision, "nothing that is served changed");
+    assert_eq!(second.held.len(), 2, "{:?}", second.held);
+    assert!(second.findings.iter().any(|f| f.file == "metrics/revenue.yaml" && f.is_error()));
+    assert_eq!(second.problem(Kind::Dashboard, "overview").unwrap().file, "dashboards/overview.yaml");
+    // Corrected, both are served.
+    let metric = "title: R\ntable: mart.orders\nmeasure: { sum: { column: amount } }\ntime: ordered_on\ndimensions: { region: Region, id: Id }\n";
+    folder.write("metrics/revenue.yaml", metric);
+    folder.write("dashboards/overview.yaml", &page.replace("channel", "id"));
+    let third = loader.load().unwrap();
+    assert!(third.held.is_empty() && third.is_good(), "{}", third.render());
+    assert_eq!(third.project.dashboards["overview"].title.en, "New");
+}
+
+#[test]
+fn a_deleted_definition_that_is_still_needed_stays() {
+    let folder = Folder::new("deleted");
+    let mut loader = folder.loader();
+    loader.load().unwrap();
+    folder.remove("metrics/orders.yaml");
+    let second = loader.load().unwrap();
+    assert!(second.project.metrics.contains_key("orders"), "the dashboard still shows it");
+    let said = shown(&second.findings);
+    assert!(
+        said.iter()
+            .any(|s| s.starts_with("dashboards/overview.yaml:") && s.contains("there is no metric `orders`")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn at_first_start_only_the_cause_is_an_error() {
+    let folder = Folder::new("first");
+    folder.write("metrics/revenue.yaml", "title: [\n");
+    let loaded = folder.loader().load().unwrap();
+    assert_eq!(loaded.findings.len(), 1, "{}", loaded.render());
+    assert_eq!(loaded.findings[0].file, "metrics/revenue.yaml");
+    assert!(!loaded.project.dashboards.contains_key("overview"));
+    let cause = loaded.problem(Kind::Dashboard, "overview").unwrap();
+    assert_eq!(cause.file, "metrics/revenue.yaml", "the dashboard waits for its metric");
+    assert!(loaded.problem(Kind::Metric, "orders").is_none());
+    assert!(loaded.project.metrics.contains_key("orders"), "others are served");
+}
+
+#[test]
+fn a_plan_names_what_stands_downstream() {
+    let folder = Folder::new("plan");
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    assert_eq!(first.plan.added.len(), 8, "everything is new: {}", first.plan);
+    let clean = fs::read_to_string(folder.0.join("cleans/orders.yaml")).unwrap();
+    folder.write("cleans/orders.yaml", &clean.replace("en: Orders", "en: Sales"));
+    let second = loader.load().unwrap();
+    let expected = "~ cleaning orders\n> model orders\n> metric orders\n> metric revenue\n> dashboard overview\n> rule order_slump";
+    assert_eq!(second.plan.to_string(), expected);
+    assert_eq!(plan(Some(&second.project), &second.project).to_string(), "nothing changes");
+    let json = serde_json::to_value(&second.plan).unwrap();
+    assert_eq!(json["changed"][0], "cleaning orders");
+}
+
+#[tokio::test]
+async fn a_running_watcher_sees_a_change_within_two_seconds() {
+    let folder = Folder::new("watch");
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    let mut states = Box::pin(watch(loader));
+    let writer = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        folder.write("dashboards/second.yaml", "title: Second\nrows:\n  - - kpi: { metric: revenue }\n");
+    };
+    let started = Instant::now();
+    let (_, next) = tokio::join!(writer, states.next());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let next = next.unwrap().unwrap();
+    assert!(next.project.dashboards.contains_key("second"));
+    assert_ne!(next.project.revision, first.project.revision);
+}
+
+#[test]
+fn a_thousand_files_are_checked_quickly() {
+    let folder = Folder::new("thousand");
+    for n in 0..330 {
+        let model = format!(
+            "---\ntitle: M{n}\n---\nselect id, ordered_on, region, amount * {n} as amount\nfrom mart.orders\n"
+        );
+        folder.write(&format!("models/m{n}.sql"), &model);
+        let metric = format!(
+            "title: N{n}\ntable: mart.m{n}\nmeasure: {{ sum: {{ column: amount }} }}\ntime: ordered_on\ndimensions: {{ region: Region }}\n"
+        );
+        folder.write(&format!("metrics/n{n}.yaml"), &metric);
+        let page = format!("title: P{n}\nrows:\n  - - line: {{ metric: n{n}, by: region }}\n");
+        folder.write(&format!("dashboards/p{n}.yaml"), &page);
+    }
+    let mut loader = folder.loader();
+    let started = Instant::now();
+    let loaded = loader.load().unwrap();
+    let cold = started.elapsed();
+    assert!(loaded.findings.is_empty(), "{}", loaded.render());
+    assert_eq!(loaded.project.models.len(), 331);
+    let started = Instant::now();
+    loader.load().unwrap();
+    let warm = started.elapsed();
+    eprintln!("1,000 files: {cold:?} cold, {warm:?} warm");
+    // The budget of one second holds for a release build; this build is lightly optimized.
+    assert!(cold < Duration::from_secs(10), "{cold:?}");
+    assert!(warm < Duration::from_secs(2), "{warm:?}");
+}
+
+#[test]
+fn every_kind_of_file_has_a_schema_that_refuses_unknown_keys() {
+    let schemas = schemas();
+    assert_eq!(schemas.len(), 8);
+    for (name, schema) in schemas {
+        assert!(name.ends_with(".schema.json"));
+        assert_eq!(schema["additionalProperties"], false, "{name}");
+        assert!(schema["properties"].as_object().is_some_and(|p| !p.is_empty()), "{name}");
+    }
+}
+
+#[test]
+fn settings_are_shown_with_their_defaults_and_without_secrets() {
+    let folder = Folder::new("show");
+    folder.write(
+        "guanlan.yaml",
+        "site: { name: X }\nchannels:\n  ops: { webhook: { url: \"http://127.0.0.1:9/h\", secret: \"env:NEVER_SET_SECRET\" } }\n",
+    );
+    let loaded = folder.loader().load().unwrap();
+    let shown = loaded.project.config.show();
+    assert_eq!(shown["site"]["timezone"], "Asia/Shanghai");
+    assert_eq!(shown["listen"], "127.0.0.1:8080");
+    assert_eq!(shown["query"]["timeout"], "1m");
+    assert_eq!(shown["channels"]["ops"]["webhook"]["secret"], "env:NEVER_SET_SECRET");
+    assert!(Path::new(shown["metadata"]["path"].as_str().unwrap()).ends_with("metadata.db"));
+}
