@@ -47,6 +47,8 @@ export interface MetricRef {
 export interface DimensionRef {
   dimension: string;
   title: Title;
+  /** A metric of the page that has the dimension: its values are offered. */
+  metric?: string;
 }
 export type TileKind = 'kpi' | 'line' | 'bar' | 'table';
 export interface Tile {
@@ -59,6 +61,8 @@ export interface Tile {
   grain?: Grain | null;
   by?: string[] | string | null;
   limit?: number | null;
+  /** Range of this tile, whatever the reader chose. */
+  range?: string | null;
 }
 export interface DashboardEntry {
   name: string;
@@ -71,12 +75,13 @@ export interface Dashboard {
   compare: Compare | null;
   filters: DimensionRef[];
   rows: Tile[][];
-  problem?: { message: string; file: string; line: number; column: number } | null;
+  problem?: ProjectProblem | null;
 }
 
 export interface DashboardAsk {
   range: string;
-  compare?: Compare | null;
+  /** `none`: nothing, whatever the dashboard says. */
+  compare: Compare | 'none';
   filters: Record<string, string[]>;
   tiles?: string[];
 }
@@ -98,6 +103,8 @@ export interface LinePoint {
 }
 export interface LineSeries {
   key: string | null;
+  /** True for the curve of all values without a curve of their own. */
+  other?: boolean;
   total: number | null;
   points: LinePoint[];
 }
@@ -119,6 +126,8 @@ export interface TileOk {
   query_id: string;
   cached: boolean;
   tables: TableStamp[];
+  /** Page filters that the tile does not follow, because its metric lacks the dimension. */
+  ignored_filters?: string[];
   kpi?: { value: number | null; previous: number | null; target: number | null; spark: SparkPoint[] };
   line?: { grain: Grain; series: LineSeries[] };
   bar?: { bars: Bar[] };
@@ -265,13 +274,13 @@ export interface RuleEntry {
   severity: Severity;
   every: string;
   metric?: string | null;
-  state: { firing: number; pending: number; last_evaluated: string | null; last_error: string | null };
-  problem?: string | { message: string } | null;
+  state: { firing: number; pending: number; last_evaluated: string | null; last_error: string | null } | null;
+  problem?: ProjectProblem | null;
 }
 export interface RuleDetail extends RuleEntry {
   description?: Title | null;
   yaml: string;
-  condition: string | Title | null;
+  condition: unknown;
   notify: string[];
   alerts: AlertEntry[];
 }
@@ -288,11 +297,11 @@ export interface SourceRun {
 export interface SourceStream {
   name: string;
   table: string;
-  rows: number | null;
+  rows?: number | null;
   last_run: SourceRun | null;
   next_at: string | null;
   cursor?: unknown;
-  warnings: string[];
+  warnings?: string[];
 }
 export interface SourceEntry {
   name: string;

@@ -31,8 +31,10 @@ const SUFFIX: Record<Unit, Record<Locale, string>> = {
   days: { zh: '天', en: 'd' },
   percent: { zh: '%', en: '%' },
   ratio: { zh: '', en: '' },
-  points: { zh: '个百分点', en: 'pp' },
+  points: { zh: '分', en: 'pts' },
 };
+/** The difference of two percents is not a percent. */
+const PERCENTAGE_POINTS: Record<Locale, string> = { zh: '个百分点', en: ' pp' };
 export interface Parts {
   prefix: string;
   number: string;
@@ -44,8 +46,8 @@ export function parts(value: number | null | undefined, unit: Unit, locale: Loca
     return { prefix: '', number: NOTHING, suffix: '' };
   }
   const suffix = SUFFIX[unit][locale];
-  const scaled = unit === 'percent' || unit === 'points' ? value * 100 : value;
-  const digits = unit === 'count' ? 1 : unit === 'percent' || unit === 'points' ? 1 : 2;
+  const scaled = unit === 'percent' ? value * 100 : value;
+  const digits = unit === 'count' || unit === 'percent' ? 1 : 2;
   const number = exact ? plain(scaled, locale, 6) : compact(scaled, locale, digits);
   const negative = unit === 'cny' && number.startsWith('−');
   return {
@@ -77,7 +79,7 @@ export function delta(now: number | null, before: number | null, unit: Unit, dir
   const tone = by === 0 || direction === 'none' ? 'flat' : by > 0 === (direction === 'up') ? 'good' : 'bad';
   const size = Math.abs(by);
   let text: string;
-  if (unit === 'percent' || unit === 'points') text = value(size, 'points', locale);
+  if (unit === 'percent') text = compact(size * 100, locale, 1) + PERCENTAGE_POINTS[locale];
   else if (before === 0) text = value(size, unit, locale);
   else text = percent(size / Math.abs(before), locale);
   return { text, arrow, tone };

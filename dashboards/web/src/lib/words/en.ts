@@ -169,7 +169,7 @@ export const en: Words = {
   'unit.days': 'Days',
   'unit.percent': 'Percent',
   'unit.ratio': 'Ratio',
-  'unit.points': 'Percentage points',
+  'unit.points': 'Points',
 
   'sql.title': 'SQL',
   'sql.editor': 'SQL editor',
@@ -384,7 +384,7 @@ export const en: Words = {
   'keys.go': 'Go to home, dashboards, metrics, SQL, tables, alerts, rules, sources',
   'keys.run': 'Run SQL',
   'keys.close': 'Close what is open',
-  'keys.zoom': 'Drag on a line chart: zoom in time',
+  'keys.points': 'Step through the points of a chart; drag to zoom in time',
   'dialog.close': 'Close',
   'toast.dismiss': 'Dismiss',
 };

@@ -168,7 +168,7 @@ export const zh = {
   'unit.days': '天',
   'unit.percent': '百分比',
   'unit.ratio': '比值',
-  'unit.points': '百分点',
+  'unit.points': '分',
 
   'sql.title': 'SQL 查询',
   'sql.editor': 'SQL 编辑器',
@@ -383,7 +383,7 @@ export const zh = {
   'keys.go': '跳转：首页、看板、指标、SQL、数据表、预警、规则、数据源',
   'keys.run': '运行 SQL',
   'keys.close': '关闭浮层',
-  'keys.zoom': '在折线图上拖动：放大时间',
+  'keys.points': '在图表上逐点查看；拖动可放大时间',
   'dialog.close': '关闭',
   'toast.dismiss': '关闭提示',
 } as const;

@@ -1,0 +1,63 @@
+// Lines of one metric: a series per value, the period before dashed, the unfinished bucket dashed.
+import type { LineSeries } from '../api/schema';
+import type { ChartInk, Palette } from '../lib/colour';
+import { timeOption, type ChartOption, type Series } from './timeOption';
+
+/** More lines than this cannot be told apart; the smaller ones become "other" (given by the server's order). */
+export const MAX_LINES = 5;
+
+export interface Line {
+  name: string;
+  colour: string;
+  values: (number | null)[];
+  before: (number | null)[] | null;
+  partial: boolean[];
+}
+export interface Lines {
+  times: string[];
+  lines: Line[];
+}
+
+/** Aligns series on the union of their buckets; a bucket that a series lacks is null, never zero. */
+export function align(series: LineSeries[], palette: Palette, dark: boolean, only: string, rest = 'other'): Lines {
+  const shown = series.slice(0, MAX_LINES + (series[MAX_LINES]?.other ? 1 : 0));
+  const times = [...new Set(shown.flatMap((one) => one.points.map((p) => p.t)))].sort();
+  const place = new Map(times.map((t, i) => [t, i]));
+  const lines = shown.map((one): Line => {
+    const values: (number | null)[] = times.map(() => null);
+    const before: (number | null)[] = times.map(() => null);
+    const partial = times.map(() => false);
+    for (const point of one.points) {
+      const i = place.get(point.t) ?? 0;
+      values[i] = point.v;
+      before[i] = point.prev ?? null;
+      partial[i] = point.partial ?? false;
+    }
+    const name = one.other ? rest : (one.key ?? only);
+    return { name, colour: palette.colour(name, dark), values, before: before.some((v) => v !== null) ? before : null, partial };
+  });
+  return { times, lines };
+}
+
+/** The dashed tail: unfinished buckets and the one before, so that the line does not break. */
+export function tail(line: Line): (number | null)[] {
+  return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
+}
+
+export function lineOption({ lines }: Lines, labels: string[], ink: ChartInk, tick: (n: number) => string, compare: boolean): ChartOption {
+  const series: Series[] = [];
+  const few = labels.length < 3;
+  for (const line of lines) {
+    const base = { type: 'line' as const, silent: true, connectNulls: false, symbol: 'circle', symbolSize: 5, showSymbol: few };
+    if (compare && line.before) {
+      series.push({ ...base, name: `${line.name} ·`, data: line.before, showSymbol: false, lineStyle: { color: line.colour, width: 1.5, type: 'dashed', opacity: 0.5 } });
+    }
+    const whole = line.values.map((v, i) => (line.partial[i] ? null : v));
+    const area = lines.length === 1 ? { areaStyle: { color: line.colour, opacity: ink.dark ? 0.14 : 0.09 } } : {};
+    series.push({ ...base, ...area, name: line.name, data: whole, itemStyle: { color: line.colour }, lineStyle: { color: line.colour, width: 2 } });
+    if (line.partial.some(Boolean)) {
+      series.push({ ...base, name: `${line.name} …`, data: tail(line), itemStyle: { color: line.colour }, lineStyle: { color: line.colour, width: 2, type: [4, 3] } });
+    }
+  }
+  return timeOption(labels, series, ink, tick, true);
+}

@@ -1,0 +1,11 @@
+// Rows of the API (columns as names or as objects) for the plain table.
+import type { Cell, Rows } from '../api/schema';
+
+export function toTable(data: Rows): { columns: { name: string; title: string; numeric: boolean }[]; rows: Cell[][] } {
+  const columns = data.columns.map((column, i) => {
+    const name = typeof column === 'string' ? column : column.name;
+    const numeric = data.rows.some((row) => typeof row[i] === 'number') && data.rows.every((row) => row[i] === null || typeof row[i] === 'number');
+    return { name: `${i}:${name}`, title: name, numeric };
+  });
+  return { columns, rows: data.rows };
+}

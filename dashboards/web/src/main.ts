@@ -1,0 +1,10 @@
+import { mount } from 'svelte';
+import './app.css';
+import App from './App.svelte';
+import { startPrefs } from './lib/prefs.svelte';
+import { startRouter } from './lib/router.svelte';
+
+startPrefs();
+startRouter();
+const target = document.getElementById('app');
+if (target) mount(App, { target });

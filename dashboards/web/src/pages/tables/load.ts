@@ -1,0 +1,16 @@
+import { get, list } from '../../api/client';
+import type { TableDetail, TableInfo } from '../../api/schema';
+import { can } from '../../lib/session.svelte';
+
+interface Asked {
+  signal: AbortSignal;
+}
+export const tablesQuery = () => ({
+  queryKey: ['tables'],
+  queryFn: ({ signal }: Asked) => list<TableInfo>('/api/tables', 'tables', undefined, signal),
+  enabled: can('ReadTables'),
+});
+export const tableQuery = (name: string) => ({
+  queryKey: ['table', name],
+  queryFn: ({ signal }: Asked) => get<TableDetail>(`/api/tables/${encodeURIComponent(name)}`, { sample: 50 }, signal),
+});
