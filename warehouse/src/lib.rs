@@ -1,1 +1,54 @@
+//! raw → clean → model → metric: Delta tables, landing commits, cleaning, models, metrics, and the only read door,
+//! [`Warehouse::session`].
+//!
+//! Never here: HTTP, vendor APIs, alerts. Reading order follows the modules below; inside, `clean`, `model`,
+//! `metric` and `session` import only what stands above them.
+//!
+//! * One process writes. Every write is one commit that carries rows and the stream's position together.
+//! * A query sees one version of each table, only the zones of its principal, and only reading statements.
+//! * Nothing asks the system for time: see `store::Clock`.
 
+mod error;
+mod range;
+mod table;
+
+mod calendar;
+mod lineage;
+mod shape;
+
+mod log;
+mod catalog;
+mod commit;
+mod keyed;
+mod land;
+mod marks;
+mod scan;
+mod since;
+mod stage;
+mod system;
+mod upkeep;
+mod warehouse;
+
+mod session;
+
+pub mod clean;
+pub mod metric;
+pub mod model;
+
+#[cfg(test)]
+mod tests;
+
+pub use calendar::{Calendar, CalendarUnit};
+pub use catalog::{TableChanged, TableInfo};
+pub use error::{Error, Result};
+pub use land::{Landed, Landing, LoadMark, Staged};
+pub use lineage::references;
+pub use log::{DataFile, Snapshot};
+pub use range::Range;
+pub use session::audit::PastQuery;
+pub use session::{Answer, Session};
+pub use since::Since;
+pub use system::SystemTable;
+pub use table::{TableName, Title, Zone};
+pub use upkeep::UpkeepReport;
+pub use warehouse::{Definitions, Settings, Warehouse};

@@ -1,0 +1,195 @@
+//! What can go wrong, by what the caller does next.
+
+use datafusion::common::DataFusionError;
+use datafusion::arrow::error::ArrowError;
+
+use crate::table::TableName;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such table, model, metric or clean.
+    #[error("{what} was not found{}", advice(.hint))]
+    NotFound { what: String, hint: Option<String> },
+    /// The query or definition is wrong; line and column (1-based) when the parser told.
+    #[error("{message}{}", advice(.hint))]
+    Sql { message: String, line: Option<u64>, column: Option<u64>, hint: Option<String> },
+    /// The statement or the reader is not allowed.
+    #[error("{message}{}", advice(.hint))]
+    Refused { message: String, hint: Option<String> },
+    #[error(
+        "{table}: column `{column}` was {was} and is delivered as {now}; cast it back at the source, or land into a new table"
+    )]
+    SchemaChanged { table: TableName, column: String, was: String, now: String },
+    /// A foreign Delta table needs a feature that we cannot read.
+    #[error("{table} uses the Delta feature `{feature}`, which Guanlan cannot read; rewrite the table without it")]
+    Unsupported { table: TableName, feature: String },
+    /// A memory or size limit; narrow the query or split the landing.
+    #[error("{message}")]
+    Exhausted { message: String },
+    #[error("the query ran longer than {seconds} s and was stopped; narrow its time range, or raise query.timeout")]
+    Timeout { seconds: u64 },
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// Someone else wrote to the table meanwhile: read again and retry.
+    #[error("{table}: {message}; read the table again and retry")]
+    Conflict { table: TableName, message: String },
+    /// Storage trouble: retry later.
+    #[error("{}{message}", place(.table))]
+    Store { table: Option<TableName>, message: String },
+    /// Log or data cannot be read: repair.
+    #[error("{table} is damaged: {message}; restore it from a backup, or remove its folder and load it again")]
+    Damaged { table: TableName, message: String },
+    /// The caller's input is wrong.
+    #[error("{message}")]
+    Invalid { message: String },
+    /// A model's check failed; nothing was published.
+    #[error("{message}")]
+    Check { message: String },
+    #[error(transparent)]
+    Metadata(#[from] store::Error),
+}
+
+fn advice(hint: &Option<String>) -> String {
+    hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default()
+}
+
+fn place(table: &Option<TableName>) -> String {
+    table.as_ref().map(|t| format!("{t}: ")).unwrap_or_default()
+}
+
+impl Error {
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Error::Invalid { message: message.into() }
+    }
+
+    pub(crate) fn refused(message: impl Into<String>, hint: &str) -> Self {
+        Error::Refused { message: message.into(), hint: Some(hint.to_owned()) }
+    }
+
+    pub(crate) fn store(table: &TableName, what: &str, cause: impl std::fmt::Display) -> Self {
+        Error::Store { table: Some(table.clone()), message: format!("cannot {what}: {cause}") }
+    }
+
+    pub(crate) fn damaged(table: &TableName, message: impl std::fmt::Display) -> Self {
+        Error::Damaged { table: table.clone(), message: message.to_string() }
+    }
+
+    /// Sorts what DataFusion reports into our kinds. An `Error` of ours that travelled through DataFusion as
+    /// an external error comes out unchanged.
+    pub fn from_datafusion(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from_datafusion(*inner),
+            DataFusionError::External(cause) => match cause.downcast::<Error>() {
+                Ok(own) => *own,
+                Err(cause) => match cause.downcast::<DataFusionError>() {
+                    Ok(inner) => Self::from_datafusion(*inner),
+                    Err(cause) => Error::Store { table: None, message: cause.to_string() },
+                },
+            },
+            DataFusionError::ArrowError(arrow, _) => Self::from_arrow(*arrow),
+            DataFusionError::Shared(shared) => match shared.find_root() {
+                DataFusionError::ResourcesExhausted(m) => exhausted(m),
+                DataFusionError::ObjectStore(e) => Error::Store { table: None, message: e.to_string() },
+                other => sql(other.strip_backtrace()),
+            },
+            DataFusionError::ResourcesExhausted(message) => exhausted(&message),
+            DataFusionError::ObjectStore(e) => Error::Store { table: None, message: e.to_string() },
+            DataFusionError::IoError(e) => Error::Store {
+                table: None,
+                message: format!("reading or spilling to disk failed: {e}; free space in the spill folder"),
+            },
+            DataFusionError::ParquetError(e) => {
+                Error::Store { table: None, message: format!("a data file cannot be read: {e}") }
+            }
+            DataFusionError::SQL(e, _) => sql(e.to_string()),
+            other => sql(other.strip_backtrace()),
+        }
+    }
+
+    fn from_arrow(error: ArrowError) -> Self {
+        match error {
+            ArrowError::ExternalError(cause) => match cause.downcast::<DataFusionError>() {
+                Ok(inner) => Self::from_datafusion(*inner),
+                Err(cause) => match cause.downcast::<Error>() {
+                    Ok(own) => *own,
+                    Err(cause) => Error::Store { table: None, message: cause.to_string() },
+                },
+            },
+            other => sql(other.to_string()),
+        }
+    }
+
+    /// For streams that DataFusion carries; [`Error::from_datafusion`] gives the same error back.
+    pub fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+}
+
+fn exhausted(message: &str) -> Error {
+    // The pool's own message names operators, which helps nobody but us.
+    tracing::info!(detail = message, "a query met the memory limit");
+    Error::Exhausted {
+        message: "the query needs more memory than query.memory_mib allows; select fewer columns or a shorter \
+                  range, aggregate earlier, or raise the limit"
+            .into(),
+    }
+}
+
+fn sql(message: String) -> Error {
+    let message = message
+        .trim_start_matches("Error during planning: ")
+        .trim_start_matches("Execution error: ")
+        .trim_start_matches("Schema error: ")
+        .trim_start_matches("SQL error: ")
+        .trim_start_matches("sql parser error: ")
+        .to_owned();
+    let (line, column) = position(&message);
+    Error::Sql { message, line, column, hint: None }
+}
+
+/// The parser writes `… at Line: 1, Column: 8`.
+fn position(message: &str) -> (Option<u64>, Option<u64>) {
+    let number = |mark: &str| {
+        let rest = &message[message.find(mark)? + mark.len()..];
+        let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    };
+    (number("Line:"), number("Column:"))
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        Error::from_datafusion(error)
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        Error::from_arrow(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_error_survives_the_way_through_datafusion() {
+        let there = Error::Cancelled.into_datafusion().context("somewhere");
+        assert!(matches!(Error::from_datafusion(there), Error::Cancelled));
+    }
+
+    #[test]
+    fn the_memory_limit_is_told_without_operator_names() {
+        let error = Error::from_datafusion(DataFusionError::ResourcesExhausted("HashJoinInput[0] …".into()));
+        assert!(matches!(&error, Error::Exhausted { message } if !message.contains("HashJoin")), "{error}");
+    }
+
+    #[test]
+    fn a_parser_position_is_found() {
+        assert_eq!(position("Expected x at Line: 3, Column: 14"), (Some(3), Some(14)));
+        assert_eq!(position("nothing"), (None, None));
+    }
+}

@@ -1,0 +1,329 @@
+//! Landing: rows and the stream's position in one commit, exactly once.
+//!
+//! `stage` writes files that nobody sees; `publish` makes them visible with a single commit that carries
+//! `txn(appId = stream, version = seq)` and the cursor. Killed anywhere before the commit, nothing happened; killed
+//! after it, the next attempt finds the position in the log and does nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Entry;
+use crate::commit::{self, Change};
+use crate::error::{Error, Result};
+use crate::keyed::{Keys, Reading, Replaced};
+use crate::log::{self, DataFile, Kind, Snapshot, file_of};
+use crate::marks;
+use crate::scan::{self, Place};
+use crate::shape;
+use crate::stage::{Files, Stager};
+use crate::table::{TableName, Zone};
+use crate::warehouse::Warehouse;
+
+/// What happens to the rows that are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Landing {
+    Append,
+    /// The delivered rows are the whole table. In the zones clean and mart the schema is replaced too.
+    Replace,
+    /// Rows with a delivered key are replaced; inside one landing the last row of a key wins.
+    Upsert { keys: Vec<String> },
+    /// Rows whose `_file` is this are replaced.
+    ReplaceFile { file: String },
+}
+
+/// Where a stream stands: committed together with its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadMark {
+    pub stream: String,
+    /// Grows with every landing of the stream.
+    pub seq: i64,
+    pub cursor: serde_json::Value,
+    /// The caller's id of this landing, for tracing it in the log.
+    pub operation: String,
+}
+
+/// What a landing did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Landed {
+    /// The table's version now; -1 when there is still no table (no rows and no columns were delivered).
+    pub version: i64,
+    pub rows: u64,
+    /// The log already had this `seq`: nothing was written now.
+    pub already: bool,
+}
+
+/// Data files that are written and not visible.
+pub struct Staged {
+    pub table: TableName,
+    pub schema: SchemaRef,
+    pub rows: u64,
+    files: Files,
+    place: Place,
+}
+
+impl Staged {
+    /// The staged rows as a table.
+    pub fn provider(&self) -> Arc<dyn TableProvider> {
+        let snapshot = self.snapshot();
+        let files = snapshot.files.clone();
+        scan::part(snapshot, files, &self.place)
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let files = self.files.adds.iter().map(|a| Arc::new(file_of(&self.table, a, &self.schema))).collect();
+        Arc::new(Snapshot::loose(self.table.clone(), self.schema.clone(), files))
+    }
+}
+
+impl std::fmt::Debug for Staged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Staged({}, {} rows, {} files)", self.table, self.rows, self.files.adds.len())
+    }
+}
+
+/// How often a commit is tried again after someone else took its version.
+const ATTEMPTS: usize = 8;
+/// Files whose key columns are read at once.
+const LOOKING: usize = 2;
+
+impl Warehouse {
+    /// Lands a stream of batches. With a `seq` that the log already has, the stream is not read.
+    /// To make an empty table, deliver one batch without rows: it carries the columns.
+    ///
+    /// # Errors
+    /// [`Error::SchemaChanged`] when a column changed its type; [`Error::Store`] may be repeated safely.
+    pub async fn land(
+        &self,
+        table: &TableName,
+        rows: BoxStream<'_, Result<RecordBatch>>,
+        how: Landing,
+        mark: LoadMark,
+    ) -> Result<Landed> {
+        let entry = self.catalog().entry(table);
+        if let Some(landed) = self.landed(&entry, &mark).await? {
+            return Ok(landed);
+        }
+        let staged = self.stage(table, rows).await?;
+        self.publish(staged, how, mark).await
+    }
+
+    /// Writes the rows into files of the table without committing them.
+    pub async fn stage(&self, table: &TableName, rows: BoxStream<'_, Result<RecordBatch>>) -> Result<Staged> {
+        let present = self.snapshot(table).await?;
+        writable(table, present.as_deref())?;
+        let schema = present.map(|s| s.schema.clone());
+        let files = self.stager().write(table, schema.as_deref(), rows).await?;
+        Ok(Staged {
+            table: table.clone(),
+            schema: files.schema.clone(),
+            rows: files.rows,
+            files,
+            place: self.place().clone(),
+        })
+    }
+
+    /// Makes staged rows visible in one commit.
+    pub async fn publish(&self, staged: Staged, how: Landing, mark: LoadMark) -> Result<Landed> {
+        let entry = self.catalog().entry(&staged.table);
+        let _writer = entry.writer.lock().await;
+        let mut staged = staged;
+        for _ in 0..ATTEMPTS {
+            let present = self.catalog().look(&entry, true).await?;
+            writable(&staged.table, present.as_deref())?;
+            if let Some(landed) = self.landed(&entry, &mark).await? {
+                self.stager().discard(&staged.table, &staged.files).await;
+                return Ok(landed);
+            }
+            if present.is_none() && staged.schema.fields().is_empty() {
+                return Ok(Landed { version: -1, rows: 0, already: false });
+            }
+            let (change, rewritten) = self.change(present.as_deref(), &mut staged, &how).await?;
+            let own = log::Own {
+                commit: store::new_id(self.clock().as_ref()),
+                stream: Some(mark.stream.clone()),
+                seq: Some(mark.seq),
+                operation: Some(mark.operation.clone()),
+                cursor: mark.cursor.clone(),
+                rows: staged.rows,
+            };
+            match commit::commit(self, &entry, present.as_deref(), change, own).await? {
+                Some(version) => {
+                    marks::remember(self.db(), &staged.table, &mark, staged.rows, version).await;
+                    tracing::info!(table.name = %staged.table, table.version = version, rows = staged.rows,
+                        stream = mark.stream, "landed");
+                    return Ok(Landed { version, rows: staged.rows, already: false });
+                }
+                None => self.stager().discard(&staged.table, &rewritten).await,
+            }
+        }
+        Err(Error::Conflict { table: staged.table.clone(), message: format!("{ATTEMPTS} commits lost against another writer") })
+    }
+
+    /// Deletes staged files, best effort.
+    pub async fn discard(&self, staged: Staged) {
+        self.stager().discard(&staged.table, &staged.files).await;
+    }
+
+    /// Where a stream stands, by the table's log.
+    pub async fn mark(&self, table: &TableName, stream: &str) -> Result<Option<LoadMark>> {
+        let Some(snapshot) = self.snapshot(table).await? else { return Ok(None) };
+        let entry = self.catalog().entry(table);
+        let Some(seq) = self.catalog().stream(&entry, stream).await? else { return Ok(None) };
+        Ok(Some(marks::find(self, &snapshot, stream, seq).await?.0))
+    }
+
+    /// The earlier result, if the log has this `seq` of the stream.
+    async fn landed(&self, entry: &Entry, mark: &LoadMark) -> Result<Option<Landed>> {
+        let Some(snapshot) = self.catalog().look(entry, false).await? else { return Ok(None) };
+        match self.catalog().stream(entry, &mark.stream).await? {
+            Some(seq) if mark.seq <= seq => {
+                let rows = if mark.seq == seq { marks::find(self, &snapshot, &mark.stream, seq).await?.1 } else { 0 };
+                Ok(Some(Landed { version: snapshot.version, rows, already: true }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What the commit removes and adds. Answers also the files written for it, to discard if the commit is lost.
+    async fn change(&self, present: Option<&Snapshot>, staged: &mut Staged, how: &Landing) -> Result<(Change, Files)> {
+        let mut change = Change { operation: operation(how), data_change: true, ..Change::default() };
+        let replaces_schema = *how == Landing::Replace && matches!(staged.table.zone, Zone::Clean | Zone::Mart);
+        change.schema = match present {
+            None => Some(staged.schema.clone()),
+            Some(_) if staged.schema.fields().is_empty() => None,
+            Some(s) if replaces_schema && s.schema != staged.schema => Some(staged.schema.clone()),
+            Some(_) if replaces_schema => None,
+            Some(s) => shape::grown(&staged.table, &s.schema, &staged.schema)?,
+        };
+        let none = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };
+        let rewritten = match how {
+            Landing::Append => none,
+            Landing::Replace => {
+                change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
+                none
+            }
+            Landing::Upsert { keys } => {
+                let keys = self.keys(staged, keys).await?;
+                self.rewrite(present, &Replaced::Keys(Box::new(keys)), staged, &mut change).await?
+            }
+            Landing::ReplaceFile { file } => {
+                self.rewrite(present, &Replaced::File(file.clone()), staged, &mut change).await?
+            }
+        };
+        change.added = rewritten.adds.iter().chain(&staged.files.adds).cloned().collect();
+        Ok((change, rewritten))
+    }
+
+    /// The staged keys; where a key came twice, the staged files are written again without its earlier rows.
+    async fn keys(&self, staged: &mut Staged, columns: &[String]) -> Result<Keys> {
+        let mut keys = Keys::new(&staged.table, columns, &staged.schema)?;
+        let snapshot = staged.snapshot();
+        let reading = self.reading(snapshot.clone());
+        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let mut rows = reading.rows(snapshot.files.clone(), Some(&names)).await?;
+        while let Some(batch) = rows.next().await {
+            keys.add(&batch?)?;
+        }
+        if (keys.distinct() as u64) < keys.rows {
+            let last = reading.last_ones(snapshot.files.clone(), &keys).await?;
+            let files = self.stager().write(&staged.table, Some(&staged.schema), last).await?;
+            let before = std::mem::replace(&mut staged.files, files);
+            self.stager().discard(&staged.table, &before).await;
+            // From here on every key is unique: a second attempt counts the same rows again.
+            staged.rows = staged.files.rows;
+        }
+        keys.bound(&staged.snapshot().files, &staged.schema);
+        Ok(keys)
+    }
+
+    /// Writes again what stays of the files that hold replaced rows, and lists those files as removed.
+    async fn rewrite(
+        &self,
+        present: Option<&Snapshot>,
+        replaced: &Replaced,
+        staged: &Staged,
+        change: &mut Change,
+    ) -> Result<Files> {
+        let none = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };
+        let Some(present) = present else { return Ok(none) };
+        if staged.rows == 0 && matches!(replaced, Replaced::Keys(_)) {
+            return Ok(none);
+        }
+        let reading = self.reading(Arc::new(present.clone()));
+        let maybe: Vec<Arc<DataFile>> =
+            present.files.iter().filter(|f| replaced.may_touch(f, &present.schema)).cloned().collect();
+        let looked = maybe.len();
+        let touched: Vec<Arc<DataFile>> = futures::stream::iter(maybe)
+            .map(|file| {
+                let reading = &reading;
+                async move { Ok::<_, Error>(reading.touches(&file, replaced).await?.then_some(file)) }
+            })
+            .buffered(LOOKING)
+            .try_filter_map(|file| async move { Ok(file) })
+            .try_collect()
+            .await?;
+        tracing::debug!(table.name = %staged.table, files = present.files.len(), files.looked = looked,
+            files.touched = touched.len(), "replacing rows");
+        if touched.is_empty() {
+            return Ok(none);
+        }
+        let rows = reading.remaining(touched.clone(), replaced).await?;
+        let files = self.stager().write(&staged.table, Some(&present.schema), rows).await?;
+        change.removed = touched;
+        Ok(files)
+    }
+
+    fn stager(&self) -> Stager {
+        Stager { store: self.place().store.clone(), clock: self.clock().clone() }
+    }
+
+    pub(crate) fn reading(&self, snapshot: Arc<Snapshot>) -> Reading {
+        Reading { snapshot, place: self.place().clone(), context: self.one_partition() }
+    }
+
+    pub(crate) async fn write_files(
+        &self,
+        table: &TableName,
+        schema: &SchemaRef,
+        rows: BoxStream<'_, Result<RecordBatch>>,
+    ) -> Result<Files> {
+        self.stager().write(table, Some(schema), rows).await
+    }
+
+    pub(crate) async fn discard_files(&self, table: &TableName, files: &Files) {
+        self.stager().discard(table, files).await;
+    }
+}
+
+fn operation(how: &Landing) -> &'static str {
+    match how {
+        Landing::Append | Landing::Replace => "WRITE",
+        Landing::Upsert { .. } | Landing::ReplaceFile { .. } => "MERGE",
+    }
+}
+
+/// We write only into tables that we made: another engine's table may carry constraints that we do not know.
+pub(crate) fn writable(table: &TableName, present: Option<&Snapshot>) -> Result<()> {
+    match present {
+        Some(s) if matches!(s.kind, Kind::Foreign(_)) || s.property(commit::OURS).is_none() => Err(Error::refused(
+            format!("{table} was made by another program; Guanlan reads it but does not write into it"),
+            "land into a table of another name",
+        )),
+        Some(s) => {
+            let known: BTreeSet<&str> = ["timestampNtz", "w:timestampNtz"].into();
+            match s.features.iter().find(|f| !known.contains(f.as_str())) {
+                Some(feature) => Err(Error::Unsupported { table: table.clone(), feature: feature.clone() }),
+                None => Ok(()),
+            }
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,187 @@
+//! The one read door. Every query of a person, a tile, a rule or an export runs in a [`Session`] made for a principal:
+//! only the zones that the principal may read exist in it, only reading statements pass, memory and time are
+//! bounded, it can be cancelled, and it leaves a row in `system.queries`.
+
+mod answer;
+pub(crate) mod audit;
+pub(crate) mod budget;
+mod catalogue;
+pub(crate) mod functions;
+pub(crate) mod gate;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use access::{Permission, Principal, decide};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::TableReference;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use store::nearest;
+use tokio_util::sync::CancellationToken;
+
+pub use answer::Answer;
+pub(crate) use catalogue::{Touched, open};
+
+use crate::catalog::TableInfo;
+use crate::error::{Error, Result};
+use crate::lineage::{name_of, one_statement};
+use crate::metric::{self, MetricAnswer, MetricQuery};
+use crate::table::{TableName, Zone};
+use crate::warehouse::Warehouse;
+
+/// Reading as one principal. Cheap to make and to clone.
+#[derive(Clone, Debug)]
+pub struct Session {
+    warehouse: Warehouse,
+    who: Principal,
+    /// Set inside [`Session::metric`]: a metric's SQL is the house's own, so its reader need not hold RunSql.
+    measuring: bool,
+}
+
+/// A query that has begun: its context, its id, its clock. Ends as an [`Answer`].
+pub(crate) struct Query {
+    pub(crate) id: String,
+    pub(crate) context: SessionContext,
+    pub(super) warehouse: Warehouse,
+    pub(super) touched: Arc<Touched>,
+    pub(super) record: audit::Record,
+    pub(super) cancel: CancellationToken,
+    pub(super) started: Instant,
+}
+
+impl Session {
+    pub(crate) fn new(warehouse: Warehouse, who: &Principal) -> Self {
+        Self { warehouse, who: who.clone(), measuring: false }
+    }
+
+    pub fn who(&self) -> &Principal {
+        &self.who
+    }
+
+    pub(crate) fn warehouse(&self) -> &Warehouse {
+        &self.warehouse
+    }
+
+    /// Runs one reading statement. Rows stream; dropping the answer cancels the query.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::NotFound`] (with a suggestion), [`Error::Sql`] (with line and column where known),
+    /// [`Error::Timeout`], [`Error::Exhausted`]; the same kinds may come out of the stream.
+    pub async fn sql(&self, sql: &str) -> Result<Answer> {
+        self.require_sql()?;
+        let query = self.begin(sql);
+        match query.within(self.plan(&query.context, sql)).await {
+            Ok(plan) => query.answer(plan).await,
+            Err(error) => Err(query.failed(error)),
+        }
+    }
+
+    /// Answers a question about one number.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown metric, [`Error::Invalid`] for a question that does not fit it, and what
+    /// [`Session::sql`] reports.
+    pub async fn metric(&self, ask: &MetricQuery) -> Result<MetricAnswer> {
+        metric::answer(&Self { measuring: true, ..self.clone() }, ask).await
+    }
+
+    /// Plans without running: the columns that the statement would answer with.
+    pub async fn check(&self, sql: &str) -> Result<SchemaRef> {
+        self.require_sql()?;
+        let (context, _) = self.context();
+        let plan = self.plan(&context, sql).await?;
+        Ok(Arc::new(Schema::new(plan.schema().fields().clone())))
+    }
+
+    /// The tables that this principal may read.
+    pub async fn catalogue(&self) -> Result<Vec<TableInfo>> {
+        self.require(Permission::ReadTables, "see the catalogue")?;
+        let zones = self.zones();
+        Ok(self.warehouse.tables().await.into_iter().filter(|t| zones.contains(&t.name.zone)).collect())
+    }
+
+    fn require_sql(&self) -> Result<()> {
+        if self.measuring { Ok(()) } else { self.require(Permission::RunSql, "run SQL") }
+    }
+
+    pub(crate) fn require(&self, what: Permission, words: &str) -> Result<()> {
+        if decide(&self.who, what) {
+            return Ok(());
+        }
+        Err(Error::refused(format!("{} may not {words}", self.who.display), "ask an administrator for a role that may"))
+    }
+
+    /// Begins a query under its text (for the audit), without permission checks beyond the zones.
+    pub(crate) fn begin(&self, text: &str) -> Query {
+        let (context, touched) = self.context();
+        let id = store::new_id(self.warehouse.clock().as_ref());
+        let record = audit::Record::new(&id, &self.who, text, self.warehouse.clock().now());
+        let cancel = self.warehouse.running(&id, &self.who.user);
+        Query { id, context, warehouse: self.warehouse.clone(), touched, record, cancel, started: Instant::now() }
+    }
+
+    fn zones(&self) -> Vec<Zone> {
+        access::zones(&self.who).into_iter().filter_map(|z| z.parse().ok()).collect()
+    }
+
+    fn context(&self) -> (SessionContext, Arc<Touched>) {
+        open(&self.warehouse, &self.zones(), None)
+    }
+
+    fn all(&self) -> bool {
+        decide(&self.who, Permission::ManageAccess)
+    }
+
+    async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+        gate::length(sql)?;
+        let statement = one_statement(sql)?;
+        gate::admit(&statement, self.all())?;
+        self.known(context, &statement).await?;
+        let plan = context.state().statement_to_plan(statement).await?;
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan)?;
+        Ok(plan)
+    }
+
+    /// Every table of the statement exists for this principal; otherwise says which one was perhaps meant.
+    /// A table that exists but may not be read is "not found" too.
+    async fn known(&self, context: &SessionContext, statement: &Statement) -> Result<()> {
+        let zones = self.zones();
+        for reference in context.state().resolve_table_references(statement)? {
+            let Some(name) = name_of(&reference).map_err(|e| self.suggest(&reference, e))? else {
+                if reference.table() == "df_settings" && !self.all() {
+                    return Err(Error::NotFound { what: format!("table {reference}"), hint: None });
+                }
+                continue;
+            };
+            let there = zones.contains(&name.zone)
+                && (self.warehouse.is_system(&name) || self.warehouse.snapshot(&name).await?.is_some());
+            if !there {
+                let missing = Error::NotFound { what: format!("table {name}"), hint: None };
+                return Err(self.suggest(&reference, missing));
+            }
+        }
+        Ok(())
+    }
+
+    fn suggest(&self, reference: &TableReference, error: Error) -> Error {
+        let Error::NotFound { what, hint: None } = error else { return error };
+        let zones = self.zones();
+        let names: Vec<TableName> =
+            self.warehouse.names().into_iter().filter(|n| zones.contains(&n.zone)).collect();
+        let wanted = match reference.schema() {
+            Some(schema) => format!("{schema}.{}", reference.table()),
+            None => format!("mart.{}", reference.table()),
+        };
+        // The same name in another zone is the likelier mistake than a similar one in this.
+        let elsewhere = names.iter().find(|n| n.name == reference.table()).map(ToString::to_string);
+        let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let near = elsewhere.or_else(|| nearest(&wanted, texts.iter().map(String::as_str)).map(str::to_owned));
+        Error::NotFound { what, hint: near.map(|n| format!("did you mean {n}?")) }
+    }
+}
