@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use access::OutboundSpec;
+use access::{OutboundSpec, SessionSettings};
 use chrono_tz::Tz;
 use rules::ChannelSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -35,7 +35,7 @@ pub struct Config {
     pub query: QueryConfig,
     /// How long people stay signed in.
     #[serde(default)]
-    pub sessions: SessionsConfig,
+    pub sessions: SessionSettings,
     /// What may be called over HTTP.
     #[serde(default)]
     pub outbound: OutboundSpec,
@@ -102,16 +102,6 @@ pub struct QueryConfig {
     pub timeout: Span,
 }
 
-/// How long people stay signed in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SessionsConfig {
-    /// Signed out after so long without a request.
-    pub idle: Span,
-    /// Signed out after so long in any case.
-    pub max: Span,
-}
-
 /// Address and port of the web server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen(pub SocketAddr);
@@ -137,13 +127,6 @@ impl Default for MetadataConfig {
 impl Default for QueryConfig {
     fn default() -> Self {
         Self { memory_mib: 1024, timeout: Span(Duration::from_secs(60)) }
-    }
-}
-
-impl Default for SessionsConfig {
-    fn default() -> Self {
-        let hours = |n: u64| Span(Duration::from_secs(n * 3600));
-        Self { idle: hours(8), max: hours(7 * 24) }
     }
 }
 

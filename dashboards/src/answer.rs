@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::Timestamp;
-use warehouse::{Grain, MetricUnit, Range, Title};
+use warehouse::metric::{Grain, MetricUnit};
+use warehouse::{Range, Title};
 
 /// All tiles asked for.
 #[derive(Clone, Debug, Serialize)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use store::{Problem, Step, nearest};
-use warehouse::{Calendar, MetricSpec, Range, TableName};
+use warehouse::metric::MetricSpec;
+use warehouse::{Calendar, Range, TableName};
 
 use crate::spec::{DashboardSpec, PAGE_WIDTH, Placed, Tile};
 

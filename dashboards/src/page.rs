@@ -7,7 +7,8 @@ use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{SharedClock, Timestamp};
-use warehouse::{Calendar, Compare, Grain, Range, Warehouse};
+use warehouse::metric::{Compare, Grain};
+use warehouse::{Calendar, Range, Warehouse};
 
 use crate::answer::{PageAnswer, TileAnswer, TileFailure};
 use crate::error::Error;
@@ -76,11 +77,11 @@ impl Dashboards {
             return Err(Error::NotPermitted { roles: roles.collect::<Vec<_>>().join(", ") });
         }
         let now = self.clock.now();
-        let calendar = self.warehouse.calendar();
+        let calendar = self.warehouse.calendar().clone();
         let page = Page { ask, spec, now, calendar: &calendar };
         let range = page.range()?;
         let placed = wanted(spec, ask)?;
-        let state = self.reader.state().await?;
+        let state = self.reader.state(spec, now).await?;
         // All at once: the reader bounds how many queries run.
         let answers = placed.iter().map(|placed| self.tile(who, &state, &page, range, placed));
         let answers = join_all(answers).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use store::Timestamp;
-use warehouse::{Calendar, Grain, Range};
+use warehouse::metric::Grain;
+use warehouse::{Calendar, Range};
 
 /// More buckets than this are no curve that anybody reads; the grain is coarsened instead.
 const MAX_BUCKETS: i64 = 1_000;

@@ -11,18 +11,21 @@ use arrow::datatypes::DataType;
 use moka::future::Cache;
 use store::Timestamp;
 use tokio::sync::Semaphore;
-use warehouse::{
-    Definitions, Grain, Measure, MetricAnswer, MetricQuery, MetricSpec, TableInfo, TableName, Warehouse,
-};
+use warehouse::metric::{Grain, Measure, MetricAnswer, MetricQuery, MetricSpec};
+use warehouse::{Definitions, Snapshot, TableName, Warehouse, Zone};
 
 use crate::answer::{Evidence, TableState, TileFailure};
+use crate::check::tables_behind;
 use crate::error::Error;
+use crate::spec::DashboardSpec;
 
 /// Memory that kept answers may take, in bytes, and how many there may be.
 const CACHE_BYTES: u64 = 64 << 20;
 const CACHE_ENTRIES: u64 = 10_000;
 /// An answer that nobody asked for so long is dropped.
 const CACHE_IDLE: Duration = Duration::from_secs(15 * 60);
+/// How long an answer about Guanlan itself is good for.
+const SYSTEM_ANSWER_SECONDS: i64 = 5;
 /// Queries of all pages together that run at once; more would only fight for the same cores and memory.
 const QUERIES_AT_ONCE: usize = 4;
 
@@ -60,11 +63,16 @@ impl Reader {
         Self { warehouse, cache, gate: Semaphore::new(QUERIES_AT_ONCE) }
     }
 
-    /// What is known about the tables right now; one look serves all tiles of a page.
-    pub(crate) async fn state(&self) -> Result<State, Error> {
-        let tables = self.warehouse.tables().await.map_err(|e| Error::Catalogue(e.to_string()))?;
-        let tables = tables.into_iter().map(|info| (info.name.clone(), info)).collect();
-        Ok(State { tables, definitions: self.warehouse.definitions() })
+    /// What is known right now about the tables behind a page; one look serves all its tiles.
+    pub(crate) async fn state(&self, spec: &DashboardSpec, now: Timestamp) -> Result<State, Error> {
+        let definitions = self.warehouse.definitions();
+        let mut tables = HashMap::new();
+        for table in tables_behind(spec, &definitions.metrics) {
+            let snapshot = self.warehouse.snapshot(&table).await;
+            let snapshot = snapshot.map_err(|e| Error::Catalogue(e.to_string()))?;
+            tables.extend(snapshot.map(|snapshot| (table, snapshot)));
+        }
+        Ok(State { tables, definitions, now })
     }
 
     /// The answer to `query` for `who`. Readers with the same roles share answers, and readers who ask
@@ -97,8 +105,9 @@ impl Reader {
 
 /// Tables and definitions at one moment.
 pub(crate) struct State {
-    tables: HashMap<TableName, TableInfo>,
+    tables: HashMap<TableName, Arc<Snapshot>>,
     definitions: Arc<Definitions>,
+    now: Timestamp,
 }
 
 impl State {
@@ -116,7 +125,11 @@ impl State {
     }
 
     fn versions(&self, metric: &str) -> Vec<(TableName, Option<i64>)> {
-        let version = |name: &TableName| self.tables.get(name).map(|info| info.version);
+        let version = |name: &TableName| match name.zone {
+            // What Guanlan records about itself has no versions: its answers live for a few seconds.
+            Zone::System => Some(self.now.timestamp().div_euclid(SYSTEM_ANSWER_SECONDS)),
+            _ => self.tables.get(name).map(|snapshot| snapshot.version),
+        };
         self.behind(metric).into_iter().map(|name| (name.clone(), version(&name))).collect()
     }
 
@@ -150,7 +163,9 @@ impl State {
                 open.extend(derived.metrics.values().map(String::as_str));
             }
             let kind = spec.table.as_ref().and_then(|t| self.tables.get(t)).zip(spec.time.as_ref()).and_then(
-                |(info, column)| info.schema.field_with_name(column).ok().map(|f| f.data_type().clone()),
+                |(snapshot, column)| {
+                    snapshot.schema.field_with_name(column).ok().map(|f| f.data_type().clone())
+                },
             );
             if matches!(kind, Some(DataType::Date32 | DataType::Date64)) {
                 return Grain::Day;
@@ -160,7 +175,7 @@ impl State {
     }
 
     fn updated_at(&self, table: &TableName) -> Option<Timestamp> {
-        self.tables.get(table).and_then(|info| info.updated_at)
+        self.tables.get(table).map(|snapshot| snapshot.committed_at)
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use access::{Permission, Principal, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use warehouse::{Compare, Grain, Title};
+use warehouse::Title;
+use warehouse::metric::{Compare, Grain};
 
 /// Columns of the page grid.
 pub(crate) const PAGE_WIDTH: u8 = 12;

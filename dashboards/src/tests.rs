@@ -11,7 +11,8 @@ use futures::StreamExt;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use store::{ManualClock, Metadata, Objects, StoreSpec, Timestamp};
-use warehouse::{Definitions, Landing, LoadMark, MetricSpec, Settings, Warehouse};
+use warehouse::metric::MetricSpec;
+use warehouse::{Definitions, Landing, LoadMark, Settings, Warehouse};
 
 use crate::{
     DashboardSpec, Dashboards, Error, PageAnswer, PageAsk, PageCompare, PageView, TileAnswer, check,

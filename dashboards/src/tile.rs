@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use access::Principal;
 use futures::try_join;
-use warehouse::{Compare, Filter, Grain, Measure, MetricAnswer, MetricQuery, MetricRow, Order, Range, Term};
+use warehouse::Range;
+use warehouse::metric::{Compare, Filter, Grain, Measure, MetricAnswer, MetricQuery, MetricRow, Order, Term};
 
 use crate::answer::{
     Bar, BarContent, Cell, ColumnKind, ColumnTitle, Evidence, KpiContent, LineContent, Point, Series,

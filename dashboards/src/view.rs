@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use warehouse::{Compare, Direction, Grain, MetricSpec, MetricUnit, Title};
+use warehouse::Title;
+use warehouse::metric::{Compare, Direction, Grain, MetricSpec, MetricUnit};
 
 use crate::spec::{DashboardSpec, Tile};
 

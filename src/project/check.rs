@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ingest::SourceSpec;
 use rules::ChannelSpec;
 use store::{Problem, Step};
-use warehouse::{CleanSpec, MetricSpec, TableName, Zone};
+use warehouse::clean::CleanSpec;
+use warehouse::metric::MetricSpec;
+use warehouse::{TableName, Zone};
 
 use super::columns::{Catalogue, PlanCache, Schemas};
 use super::files::{Kind, Place};
@@ -252,7 +254,7 @@ fn circle_findings(items: &Items, circle: &[Place]) -> Vec<(Place, Finding)> {
 
 fn derived_path(item: &Item, metric: &str) -> Vec<Step> {
     let Definition::Metric(spec) = &item.definition else { return Vec::new() };
-    let warehouse::Measure::Derived(derived) = &spec.measure else { return Vec::new() };
+    let warehouse::metric::Measure::Derived(derived) = &spec.measure else { return Vec::new() };
     let Some((key, _)) = derived.metrics.iter().find(|(_, name)| *name == metric) else { return Vec::new() };
     ["measure", "derived", "metrics", key].into_iter().map(|k| Step::Key(k.into())).collect()
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use store::Problem;
-use warehouse::{CleanSpec, TableName, Zone};
+use warehouse::clean::CleanSpec;
+use warehouse::{TableName, Zone};
 
 use super::files::{Kind, Place};
 use super::graph::{Graph, Items};

@@ -7,7 +7,10 @@ use dashboards::{DashboardSpec, Tile};
 use ingest::SourceSpec;
 use rules::RuleSpec;
 use store::Problem;
-use warehouse::{CleanSpec, Measure, MetricSpec, ModelFile, ModelHeader, ModelSpec, TableName, Zone};
+use warehouse::clean::CleanSpec;
+use warehouse::metric::{Measure, MetricSpec};
+use warehouse::model::{ModelFile, ModelHeader, ModelSpec};
+use warehouse::{TableName, Zone};
 
 use super::calendar::CalendarFile;
 use super::files::{Kind, Place};

@@ -31,7 +31,10 @@ use std::path::PathBuf;
 use dashboards::DashboardSpec;
 use ingest::SourceSpec;
 use rules::RuleSpec;
-use warehouse::{Calendar, CleanSpec, MetricSpec, ModelSpec};
+use warehouse::Calendar;
+use warehouse::clean::CleanSpec;
+use warehouse::metric::MetricSpec;
+use warehouse::model::ModelSpec;
 
 use crate::config::Config;
 

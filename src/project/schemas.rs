@@ -5,7 +5,9 @@ use ingest::SourceSpec;
 use rules::RuleSpec;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
-use warehouse::{CleanSpec, MetricSpec, ModelHeader};
+use warehouse::clean::CleanSpec;
+use warehouse::metric::MetricSpec;
+use warehouse::model::ModelHeader;
 
 use super::calendar::CalendarFile;
 use crate::config::Config;
