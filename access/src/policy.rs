@@ -109,7 +109,10 @@ mod tests {
     fn each_role_is_refused_what_is_not_its_business() {
         use Permission::*;
         for (role, refused) in [
-            (Role::Executive, vec![RunSql, ReadTables, ReadSources, ActOnAlerts, ReadRules, ReadSystem, ReadAccess]),
+            (
+                Role::Executive,
+                vec![RunSql, ReadTables, ReadSources, ActOnAlerts, ReadRules, ReadSystem, ReadAccess],
+            ),
             (Role::Analyst, vec![ManageSources, ActOnAlerts, ReadSystem, ReadAccess, ManageAccess]),
             (Role::Ops, vec![RunSql, ReadAccess, ManageAccess]),
         ] {

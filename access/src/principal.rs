@@ -41,7 +41,8 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Role::ALL.map(Role::as_str);
         Role::ALL.into_iter().find(|r| r.as_str() == text).ok_or_else(|| {
-            let meant = store::nearest(text, known).map(|m| format!("; did you mean {m}?")).unwrap_or_default();
+            let meant =
+                store::nearest(text, known).map(|m| format!("; did you mean {m}?")).unwrap_or_default();
             format!("\"{text}\" is not a role{meant} Roles are admin, analyst, executive and ops.")
         })
     }
@@ -67,7 +68,8 @@ impl Principal {
 
     /// Whoever runs the command line: reading the project folder already is every right there is.
     pub fn cli() -> Self {
-        let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
+        let name =
+            std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".into());
         Self::admin(&format!("(cli:{name})"), &name)
     }
 

@@ -24,7 +24,9 @@ pub enum Error {
     #[error("metadata database: cannot {doing}: {source}")]
     Database { doing: &'static str, source: sqlx::Error },
     /// The database was written by a newer program: do not touch it.
-    #[error("metadata database: room {room} is at step {found}, this program knows {known}. Use the newer program, or restore a backup.")]
+    #[error(
+        "metadata database: room {room} is at step {found}, this program knows {known}. Use the newer program, or restore a backup."
+    )]
     Newer { room: String, found: i64, known: i64 },
     /// A stored record cannot be read back: a bug or a damaged database.
     #[error("metadata database: {what} is damaged: {why}. Run `guanlan check`, or restore a backup.")]
@@ -41,11 +43,17 @@ impl From<sqlx::Error> for Error {
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::*;
     match error.kind() {
-        PermissionDenied => "Give the user that runs guanlan write access to it, or choose another path in guanlan.yaml.",
-        ReadOnlyFilesystem => "The file system is mounted read-only: remount it writable, or choose another path in guanlan.yaml.",
+        PermissionDenied => {
+            "Give the user that runs guanlan write access to it, or choose another path in guanlan.yaml."
+        }
+        ReadOnlyFilesystem => {
+            "The file system is mounted read-only: remount it writable, or choose another path in guanlan.yaml."
+        }
         StorageFull | QuotaExceeded => "The disk is full: free space; nothing that was acknowledged is lost.",
         NotFound => "Check that the path exists and is spelled correctly.",
-        NotADirectory | AlreadyExists => "A file is in the way: move it, or choose another path in guanlan.yaml.",
+        NotADirectory | AlreadyExists => {
+            "A file is in the way: move it, or choose another path in guanlan.yaml."
+        }
         _ => "Check the disk and try again.",
     }
 }

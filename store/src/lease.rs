@@ -86,7 +86,9 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let first = FolderLease::acquire(&dir, "guanlan serve").unwrap();
         let error = FolderLease::acquire(&dir, "guanlan sync").unwrap_err();
-        assert!(matches!(&error, Error::Held { pid, what, .. } if *pid == std::process::id() && what == "guanlan serve"));
+        assert!(
+            matches!(&error, Error::Held { pid, what, .. } if *pid == std::process::id() && what == "guanlan serve")
+        );
         assert!(error.to_string().contains("Stop it first"));
         drop(first);
         FolderLease::acquire(&dir, "guanlan sync").unwrap();

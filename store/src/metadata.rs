@@ -184,9 +184,11 @@ mod tests {
         sqlx::query("INSERT INTO a (id) VALUES ('x')").execute(db.pool()).await.unwrap();
         db.migrate("room", &STEPS).await.unwrap();
         db.migrate("room", &STEPS).await.unwrap();
-        let n: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM a WHERE at IS NULL").fetch_one(db.pool()).await.unwrap();
+        let n: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM a WHERE at IS NULL").fetch_one(db.pool()).await.unwrap();
         assert_eq!(n, 1);
-        let n: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM migrations").fetch_one(db.pool()).await.unwrap();
+        let n: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM migrations").fetch_one(db.pool()).await.unwrap();
         assert_eq!(n, 2);
     }
 
@@ -194,7 +196,10 @@ mod tests {
     async fn a_failed_step_leaves_nothing_behind() {
         let db = Metadata::memory().await.unwrap();
         assert!(db.migrate("room", &[STEPS[0], "ALTER TABLE nowhere ADD COLUMN x TEXT"]).await.is_err());
-        let n: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = 'a'").fetch_one(db.pool()).await.unwrap();
+        let n: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = 'a'")
+            .fetch_one(db.pool())
+            .await
+            .unwrap();
         assert_eq!(n, 0);
     }
 

@@ -182,14 +182,16 @@ impl Outbox {
     }
 
     async fn end(&self, tx: &mut Transaction, id: &str, state: &str, error: Option<&str>) -> Result<()> {
-        sqlx::query("UPDATE outbox SET state = $1, error = $2, claimed_until = NULL, updated_at = $3 WHERE id = $4")
-            .bind(state)
-            .bind(error.map(shorten))
-            .bind(micros(self.inner.clock.now()))
-            .bind(id)
-            .execute(&mut **tx)
-            .await
-            .doing("finish an effect")?;
+        sqlx::query(
+            "UPDATE outbox SET state = $1, error = $2, claimed_until = NULL, updated_at = $3 WHERE id = $4",
+        )
+        .bind(state)
+        .bind(error.map(shorten))
+        .bind(micros(self.inner.clock.now()))
+        .bind(id)
+        .execute(&mut **tx)
+        .await
+        .doing("finish an effect")?;
         Ok(())
     }
 

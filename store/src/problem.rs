@@ -129,6 +129,9 @@ mod tests {
     fn a_problem_reads_as_path_message_hint() {
         let p = Problem::new("unknown metric \"bakclog\"").at_key("rows").at_index(0).at_key("metric");
         let p = p.hint("did you mean backlog?").within(Step::Key("cockpit".into()));
-        assert_eq!(p.to_string(), "cockpit.rows[0].metric: unknown metric \"bakclog\" (did you mean backlog?)");
+        assert_eq!(
+            p.to_string(),
+            "cockpit.rows[0].metric: unknown metric \"bakclog\" (did you mean backlog?)"
+        );
     }
 }

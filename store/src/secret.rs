@@ -30,7 +30,9 @@ impl Secret {
         match text.split_once(':') {
             Some(("env", name)) if is_name(name) => Ok(Self(Place::Env(name.into()))),
             Some(("file", path)) if !path.trim().is_empty() => Ok(Self(Place::File(path.into()))),
-            Some(("env", _)) => Err(format!("the name after env: is not an environment variable name; {hint}")),
+            Some(("env", _)) => {
+                Err(format!("the name after env: is not an environment variable name; {hint}"))
+            }
             _ => Err(format!("secrets do not belong in this file; {hint}")),
         }
     }

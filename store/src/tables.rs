@@ -66,6 +66,8 @@ pub fn system_queries() -> Vec<SystemQuery> {
 mod tests {
     use std::sync::Arc;
 
+    use sqlx::{Column as _, Executor, Statement};
+
     use super::*;
     use crate::{Metadata, Outbox, Queue, SystemClock};
 
@@ -75,8 +77,8 @@ mod tests {
         Queue::open(db.clone(), Arc::new(SystemClock)).await.unwrap();
         Outbox::open(db.clone(), Arc::new(SystemClock)).await.unwrap();
         for (name, columns, sql) in system_queries() {
-            let described = sqlx::Executor::describe(db.pool(), sqlx::SqlStr::from_static(sql)).await.unwrap();
-            let found: Vec<&str> = described.columns.iter().map(|c| sqlx::Column::name(c)).collect();
+            let prepared = db.pool().prepare(sqlx::SqlStr::from_static(sql)).await.unwrap();
+            let found: Vec<&str> = prepared.columns().iter().map(|c| c.name()).collect();
             let named: Vec<&str> = columns.iter().map(|(n, _)| *n).collect();
             assert_eq!(found, named, "{name}");
         }

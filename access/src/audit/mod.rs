@@ -102,10 +102,11 @@ impl Audit {
     pub async fn record(&self, event: Event) -> Result<()> {
         // The transaction holds the write lock from its start, so two records cannot follow the same one.
         let mut tx = self.db.begin().await?;
-        let last: Option<(i64, String)> = sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
-            .fetch_optional(&mut *tx)
-            .await
-            .doing("read the audit")?;
+        let last: Option<(i64, String)> =
+            sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&mut *tx)
+                .await
+                .doing("read the audit")?;
         let (seq, previous) = last.unwrap_or((0, GENESIS.into()));
         let cut = |text: String| text.chars().take(LONGEST).collect::<String>();
         let mut row = AuditRow {

@@ -109,7 +109,17 @@ mod tests {
 
     #[test]
     fn entries_open_exactly_what_they_say() {
-        let list = allowed(&["10.1.0.0/16", "127.0.0.1:9400", "erp.corp", "crm.corp:8443", "[fd00::1]:80", "fd11::/16", "0.0.0.0/0"][..6]);
+        let list = allowed(
+            &[
+                "10.1.0.0/16",
+                "127.0.0.1:9400",
+                "erp.corp",
+                "crm.corp:8443",
+                "[fd00::1]:80",
+                "fd11::/16",
+                "0.0.0.0/0",
+            ][..6],
+        );
         let at = |ip: &str, port| list.address(ip.parse().unwrap(), port);
         assert!(at("10.1.255.1", 1) && !at("10.2.0.1", 1));
         assert!(at("127.0.0.1", 9400) && !at("127.0.0.1", 9401) && !at("127.0.0.2", 9400));

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
+use reqwest::header::{
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Span;
@@ -102,16 +104,21 @@ impl Reply {
     /// seconds of Retry-After, if given), never for the rest, redirects among them.
     pub fn success(self) -> Result<Reply, OutboundError> {
         let status = self.status;
-        let after = self.header(RETRY_AFTER.as_str()).and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
+        let after =
+            self.header(RETRY_AFTER.as_str()).and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
         match status {
             200..=299 => Ok(self),
-            408 | 425 | 429 | 500..=599 => Err(OutboundError::Later { after, why: format!("the other side answered {status}") }),
+            408 | 425 | 429 | 500..=599 => {
+                Err(OutboundError::Later { after, why: format!("the other side answered {status}") })
+            }
             300..=399 => Err(OutboundError::Never(format!(
                 "the other side answered {status} and wants to redirect to {}; redirects are not followed: put the \
                  final address into the definition",
                 self.header("location").unwrap_or("nowhere")
             ))),
-            _ => Err(OutboundError::Never(format!("the other side answered {status}: check the address and the credentials"))),
+            _ => Err(OutboundError::Never(format!(
+                "the other side answered {status}: check the address and the credentials"
+            ))),
         }
     }
 }
@@ -177,7 +184,8 @@ impl Outbound {
         let exchange = async {
             let destination = self.resolve(&url).await?;
             let client = self.client(destination)?;
-            let sent = client.request(request.method, url.clone()).headers(headers).body(request.body).send().await;
+            let sent =
+                client.request(request.method, url.clone()).headers(headers).body(request.body).send().await;
             let answer = sent.map_err(|e| failed(&host, &e))?;
             self.read(&host, answer).await
         };
@@ -211,12 +219,15 @@ impl Outbound {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(NoLookups))
             .resolve_to_addrs(&destination.host, &destination.addresses)
             .connect_timeout(CONNECT)
             .pool_max_idle_per_host(4)
             .user_agent(concat!("guanlan/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|e| OutboundError::Never(format!("no HTTP client: {e}; check the system's certificates")))?;
+            .map_err(|e| {
+                OutboundError::Never(format!("no HTTP client: {e}; check the system's certificates"))
+            })?;
         if clients.len() >= CLIENTS {
             clients.clear();
         }
@@ -242,10 +253,22 @@ impl Outbound {
     }
 }
 
+/// A resolver that knows nothing: beside the pinned addresses a client must not look anything up.
+struct NoLookups;
+
+impl reqwest::dns::Resolve for NoLookups {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let why = format!("the address of {} was not checked", name.as_str());
+        Box::pin(std::future::ready(Err(why.into())))
+    }
+}
+
 async fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>, OutboundError> {
     let later = |why: String| OutboundError::Later { after: None, why };
     let found = tokio::net::lookup_host((name, port)).await;
-    let found = found.map_err(|e| later(format!("the name {name} cannot be resolved: {e}; check the address and the DNS")))?;
+    let found = found.map_err(|e| {
+        later(format!("the name {name} cannot be resolved: {e}; check the address and the DNS"))
+    })?;
     let mut addresses: Vec<SocketAddr> = found.collect();
     // One order, so that round-robin answers share a client.
     addresses.sort();
@@ -264,7 +287,9 @@ fn checked_url(text: &str) -> Result<Url, OutboundError> {
         return Err(never(format!("{}: addresses are not called: use http or https", url.scheme())));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(never("the address holds a user or password: put them into a header by secret reference".into()));
+        return Err(never(
+            "the address holds a user or password: put them into a header by secret reference".into(),
+        ));
     }
     Ok(url)
 }

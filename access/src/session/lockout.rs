@@ -23,7 +23,12 @@ pub(super) struct Attempt {
 }
 
 /// Counts an attempt, or refuses it. Names are kept as hashes: people type passwords into the wrong box.
-pub(super) async fn begin(db: &Metadata, clock: &dyn Clock, user: &str, ip: &str) -> Result<Attempt, LoginError> {
+pub(super) async fn begin(
+    db: &Metadata,
+    clock: &dyn Clock,
+    user: &str,
+    ip: &str,
+) -> Result<Attempt, LoginError> {
     let attempt = Attempt { id: new_id(clock), user: fingerprint(&format!("user:{user}")), ip: subject(ip) };
     let now = micros(clock.now());
     let mut tx = db.begin().await?;

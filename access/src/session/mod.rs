@@ -69,7 +69,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub async fn open(db: Metadata, clock: SharedClock, users: Users, settings: SessionSettings) -> Result<Self> {
+    pub async fn open(
+        db: Metadata,
+        clock: SharedClock,
+        users: Users,
+        settings: SessionSettings,
+    ) -> Result<Self> {
         db.migrate(tables::ROOM, &tables::STEPS).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         Ok(Self { db, clock, users, audit, settings })

@@ -45,10 +45,18 @@ impl Users {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name that is taken or malformed, no roles, or a weak password.
-    pub async fn add(&self, name: &str, display: &str, roles: &[Role], password: Option<&str>) -> Result<String> {
+    pub async fn add(
+        &self,
+        name: &str,
+        display: &str,
+        roles: &[Role],
+        password: Option<&str>,
+    ) -> Result<String> {
         let name = checked_name(name)?;
         if roles.is_empty() {
-            return Err(Error::Invalid(format!("user \"{name}\" needs a role: admin, analyst, executive or ops")));
+            return Err(Error::Invalid(format!(
+                "user \"{name}\" needs a role: admin, analyst, executive or ops"
+            )));
         }
         if display.trim().is_empty() || display.chars().count() > 128 {
             return Err(Error::Invalid("the name to show must have 1 to 128 characters".into()));
@@ -80,22 +88,24 @@ impl Users {
 
     /// All accounts by name.
     pub async fn list(&self) -> Result<Vec<User>> {
-        let rows: Vec<Record> =
-            sqlx::query_as("SELECT name, display, roles, locale, disabled, last_login FROM users ORDER BY name")
-                .fetch_all(self.db.pool())
-                .await
-                .doing("list the users")?;
+        let rows: Vec<Record> = sqlx::query_as(
+            "SELECT name, display, roles, locale, disabled, last_login FROM users ORDER BY name",
+        )
+        .fetch_all(self.db.pool())
+        .await
+        .doing("list the users")?;
         rows.into_iter().map(read).collect()
     }
 
     /// One account.
     pub async fn get(&self, name: &str) -> Result<Option<User>> {
-        let row: Option<Record> =
-            sqlx::query_as("SELECT name, display, roles, locale, disabled, last_login FROM users WHERE name = $1")
-                .bind(normal(name))
-                .fetch_optional(self.db.pool())
-                .await
-                .doing("read a user")?;
+        let row: Option<Record> = sqlx::query_as(
+            "SELECT name, display, roles, locale, disabled, last_login FROM users WHERE name = $1",
+        )
+        .bind(normal(name))
+        .fetch_optional(self.db.pool())
+        .await
+        .doing("read a user")?;
         row.map(read).transpose()
     }
 
@@ -105,13 +115,15 @@ impl Users {
         let name = normal(name);
         let (password, hash) = self.hasher.choose(&name, password).await?;
         let mut tx = self.db.begin().await?;
-        let done = sqlx::query("UPDATE users SET password_hash = $1, password_at = $2, disabled = 0 WHERE name = $3")
-            .bind(hash)
-            .bind(micros(self.clock.now()))
-            .bind(&name)
-            .execute(&mut *tx)
-            .await
-            .doing("set a password")?;
+        let done = sqlx::query(
+            "UPDATE users SET password_hash = $1, password_at = $2, disabled = 0 WHERE name = $3",
+        )
+        .bind(hash)
+        .bind(micros(self.clock.now()))
+        .bind(&name)
+        .execute(&mut *tx)
+        .await
+        .doing("set a password")?;
         end_sessions(&mut tx, &name, done.rows_affected()).await?;
         tx.commit().await.doing("set a password")?;
         Ok(password)
@@ -153,11 +165,12 @@ impl Users {
     /// [`Error::Busy`] when too many logins are being checked already.
     pub async fn verify(&self, name: &str, password: &str) -> Result<Option<Principal>> {
         let name = normal(name);
-        let hash: Option<String> = sqlx::query_scalar("SELECT password_hash FROM users WHERE name = $1 AND disabled = 0")
-            .bind(&name)
-            .fetch_optional(self.db.pool())
-            .await
-            .doing("read a user")?;
+        let hash: Option<String> =
+            sqlx::query_scalar("SELECT password_hash FROM users WHERE name = $1 AND disabled = 0")
+                .bind(&name)
+                .fetch_optional(self.db.pool())
+                .await
+                .doing("read a user")?;
         if !self.hasher.matches(hash, password).await? {
             return Ok(None);
         }
@@ -187,7 +200,14 @@ pub(crate) fn principal(user: User) -> Principal {
 pub(crate) fn read((name, display, roles, locale, disabled, last_login): Record) -> Result<User> {
     let roles = serde_json::from_str(&roles)
         .map_err(|e| Error::Damaged { what: format!("user {name}"), why: e.to_string() })?;
-    Ok(User { name, display, roles, locale, disabled: disabled != 0, last_login: last_login.map(from_micros) })
+    Ok(User {
+        name,
+        display,
+        roles,
+        locale,
+        disabled: disabled != 0,
+        last_login: last_login.map(from_micros),
+    })
 }
 
 async fn end_sessions(tx: &mut Transaction, name: &str, found: u64) -> Result<()> {

@@ -75,7 +75,10 @@ impl Hasher {
         let mut salt = [0u8; 16];
         self.clock.fill(&mut salt);
         self.work(move |argon| {
-            let failed = |e: argon2::password_hash::Error| Error::Damaged { what: "the password hash".into(), why: e.to_string() };
+            let failed = |e: argon2::password_hash::Error| Error::Damaged {
+                what: "the password hash".into(),
+                why: e.to_string(),
+            };
             let salt = SaltString::encode_b64(&salt).map_err(failed)?;
             Ok(argon.hash_password(password.as_bytes(), &salt).map_err(failed)?.to_string())
         })
@@ -91,7 +94,8 @@ impl Hasher {
         let task = tokio::task::spawn_blocking(move || {
             // The turn ends with the work, not with a caller who hung up.
             let _turn = turn;
-            let params = Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
+            let params =
+                Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
             work(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
         });
         task.await.map_err(|e| Error::Damaged { what: "the password check".into(), why: e.to_string() })?
@@ -102,13 +106,16 @@ impl Hasher {
         let mut bytes = [0u8; 16];
         self.clock.fill(&mut bytes);
         let letters: Vec<u8> = bytes.iter().map(|b| LETTERS[usize::from(b % 32)]).collect();
-        let groups: Vec<String> = letters.chunks(4).map(|c| c.iter().map(|b| char::from(*b)).collect()).collect();
+        let groups: Vec<String> =
+            letters.chunks(4).map(|c| c.iter().map(|b| char::from(*b)).collect()).collect();
         groups.join("-")
     }
 }
 
 fn checked<'a>(name: &str, password: &'a str) -> Result<&'a str> {
-    let wrong = |why: &str| Err(Error::Invalid(format!("the password {why}: choose another, or leave it out for a random one")));
+    let wrong = |why: &str| {
+        Err(Error::Invalid(format!("the password {why}: choose another, or leave it out for a random one")))
+    };
     if password.chars().count() < SHORTEST {
         return wrong("is shorter than 10 characters");
     }

@@ -147,10 +147,11 @@ impl Queue {
         .execute(&mut *tx)
         .await
         .doing("recover the queue")?;
-        let again = sqlx::query("UPDATE jobs SET state = 'queued', started_at = NULL WHERE state = 'running'")
-            .execute(&mut *tx)
-            .await
-            .doing("recover the queue")?;
+        let again =
+            sqlx::query("UPDATE jobs SET state = 'queued', started_at = NULL WHERE state = 'running'")
+                .execute(&mut *tx)
+                .await
+                .doing("recover the queue")?;
         tx.commit().await.doing("recover the queue")?;
         if again.rows_affected() > 0 {
             tracing::warn!(jobs.count = again.rows_affected(), "jobs of an ended process are queued again");

@@ -137,7 +137,8 @@ impl<C: Send + Sync + 'static> Runner<C> {
         self.queue.recover().await?;
         let mut launched = 0;
         for (&name, kind) in &self.kinds {
-            let room = kind.max_parallel - flight.counts.get(name).copied().unwrap_or(0).min(kind.max_parallel);
+            let room =
+                kind.max_parallel - flight.counts.get(name).copied().unwrap_or(0).min(kind.max_parallel);
             if room == 0 {
                 continue;
             }
@@ -151,17 +152,24 @@ impl<C: Send + Sync + 'static> Runner<C> {
     }
 
     /// One run from start to record, panics included.
-    fn task(&self, name: &'static str, kind: &Kind<C>, job: Taken) -> impl Future<Output = &'static str> + use<C> {
+    fn task(
+        &self,
+        name: &'static str,
+        kind: &Kind<C>,
+        job: Taken,
+    ) -> impl Future<Output = &'static str> + use<C> {
         let (queue, context, clock) = (self.queue.clone(), self.context.clone(), self.clock.clone());
         let (run, max_attempts) = (kind.run.clone(), kind.max_attempts);
         async move {
             // More attempts than allowed happen only when the process died while the job ran.
             let result = if job.attempt > i64::from(max_attempts) + 1 {
-                Err(JobError::Fail { message: "the process ended each time this job ran: see the log".into() })
-            } else {
-                AssertUnwindSafe(run(job.payload.clone(), context)).catch_unwind().await.unwrap_or_else(|_| {
-                    Err(JobError::Retry { after: None, message: "the job panicked: see the log".into() })
+                Err(JobError::Fail {
+                    message: "the process ended each time this job ran: see the log".into(),
                 })
+            } else {
+                AssertUnwindSafe(run(job.payload.clone(), context)).catch_unwind().await.unwrap_or_else(
+                    |_| Err(JobError::Retry { after: None, message: "the job panicked: see the log".into() }),
+                )
             };
             let (outcome, message, again) = judge(&job, result, max_attempts, &clock);
             report(&job, outcome, message.as_deref());

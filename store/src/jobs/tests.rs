@@ -92,7 +92,10 @@ impl Stage {
     }
 
     async fn runs(&self) -> Vec<(String, i64, String)> {
-        sqlx::query_as("SELECT key, attempt, outcome FROM job_runs ORDER BY id").fetch_all(self.db.pool()).await.unwrap()
+        sqlx::query_as("SELECT key, attempt, outcome FROM job_runs ORDER BY id")
+            .fetch_all(self.db.pool())
+            .await
+            .unwrap()
     }
 }
 
@@ -150,10 +153,15 @@ async fn a_failing_job_is_tried_again_later_and_given_up_in_the_end() {
     let mut runs = s.runs().await;
     runs.sort();
     let expected = [
-        ("flaky", 1, "retry"), ("flaky", 2, "done"),
-        ("hopeless", 1, "retry"), ("hopeless", 2, "retry"), ("hopeless", 3, "failed"),
+        ("flaky", 1, "retry"),
+        ("flaky", 2, "done"),
+        ("hopeless", 1, "retry"),
+        ("hopeless", 2, "retry"),
+        ("hopeless", 3, "failed"),
         ("never", 1, "failed"),
-        ("panic", 1, "retry"), ("panic", 2, "retry"), ("panic", 3, "failed"),
+        ("panic", 1, "retry"),
+        ("panic", 2, "retry"),
+        ("panic", 3, "failed"),
     ];
     assert_eq!(runs, expected.map(|(k, a, o)| (k.to_owned(), a, o.to_owned())));
 }

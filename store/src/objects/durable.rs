@@ -155,7 +155,10 @@ impl ObjectStore for DurableLocal {
             let folder = folders.prepare(&target)?;
             let staged = Staged::create(&target)?;
             let mut file = &*staged.file;
-            payload.iter().try_for_each(|part| file.write_all(part)).map_err(|e| failed("write", &target, e))?;
+            payload
+                .iter()
+                .try_for_each(|part| file.write_all(part))
+                .map_err(|e| failed("write", &target, e))?;
             staged.publish(&target, &folder, create)
         })
         .await
@@ -174,7 +177,8 @@ impl ObjectStore for DurableLocal {
         blocking(move || {
             let folder = folders.prepare(&target)?;
             let staged = Staged::create(&target)?;
-            Ok(Box::new(Upload { staged: Some(staged), target, folder, offset: 0 }) as Box<dyn MultipartUpload>)
+            Ok(Box::new(Upload { staged: Some(staged), target, folder, offset: 0 })
+                as Box<dyn MultipartUpload>)
         })
         .await
     }
@@ -195,7 +199,11 @@ impl ObjectStore for DurableLocal {
         self.inner.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner.list_with_offset(prefix, offset)
     }
 
@@ -276,7 +284,8 @@ impl MultipartUpload for Upload {
 /// Writes, syncs and removes a small file: the folder is writable, or the error says why not.
 pub(super) fn try_writing(root: &FsPath) -> std::io::Result<()> {
     let path = root.join(format!(".guanlan-probe#{}", std::process::id()));
-    let written = File::create(&path).and_then(|mut file| file.write_all(b"ok").and_then(|()| file.sync_all()));
+    let written =
+        File::create(&path).and_then(|mut file| file.write_all(b"ok").and_then(|()| file.sync_all()));
     let removed = std::fs::remove_file(&path);
     written.and(removed)
 }

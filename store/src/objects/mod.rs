@@ -136,7 +136,11 @@ impl Objects {
             .with_virtual_hosted_style_request(false)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_client_options(ClientOptions::new().with_allow_http(allow_http))
-            .with_retry(RetryConfig { max_retries: S3_RETRIES, retry_timeout: S3_RETRY_TIME, ..Default::default() })
+            .with_retry(RetryConfig {
+                max_retries: S3_RETRIES,
+                retry_timeout: S3_RETRY_TIME,
+                ..Default::default()
+            })
             .build()
             .map_err(|source| Error::Objects { doing: format!("open the bucket {}", spec.bucket), source })?;
         let prefix = object_store::path::Path::from(spec.prefix.as_deref().unwrap_or(""));
@@ -144,8 +148,9 @@ impl Objects {
             "" => format!("s3://{}/", spec.bucket),
             prefix => format!("s3://{}/{prefix}/", spec.bucket),
         };
-        let url = Url::parse(&text)
-            .map_err(|e| Error::Invalid(format!("store.s3: {text} is not a valid address ({e}): check the bucket name")))?;
+        let url = Url::parse(&text).map_err(|e| {
+            Error::Invalid(format!("store.s3: {text} is not a valid address ({e}): check the bucket name"))
+        })?;
         let store: Arc<dyn ObjectStore> = match prefix.as_ref() {
             "" => Arc::new(store),
             _ => Arc::new(PrefixStore::new(store, prefix)),

@@ -25,7 +25,8 @@ impl Drop for Folder {
 }
 
 async fn listed(store: &dyn ObjectStore) -> Vec<String> {
-    let mut names: Vec<String> = store.list(None).map_ok(|m| m.location.to_string()).try_collect().await.unwrap();
+    let mut names: Vec<String> =
+        store.list(None).map_ok(|m| m.location.to_string()).try_collect().await.unwrap();
     names.sort();
     names
 }
@@ -136,7 +137,11 @@ fn an_s3_store_opens_with_its_prefix_and_refuses_plain_http_unless_allowed() {
 
 #[test]
 fn unknown_keys_of_a_store_fail() {
-    for text in [r#"{"local": {"path": "data", "x": 1}}"#, r#"{"s3": {"bucket": "b", "buckett": 1}}"#, r#"{"disk": {}}"#] {
+    for text in [
+        r#"{"local": {"path": "data", "x": 1}}"#,
+        r#"{"s3": {"bucket": "b", "buckett": 1}}"#,
+        r#"{"disk": {}}"#,
+    ] {
         assert!(serde_json::from_str::<StoreSpec>(text).is_err(), "{text}");
     }
 }

@@ -91,7 +91,10 @@ async fn a_postponed_effect_waits_for_its_moment_and_a_dead_one_stays_to_be_seen
     s.clock.advance(Duration::from_secs(60));
     let again = s.outbox.claim("deliver", 10).await.unwrap();
     assert_eq!((again.len(), again[0].effect.id.as_str(), again[0].attempt), (1, "a", 2));
-    let kept: (String, String) = sqlx::query_as("SELECT state, error FROM outbox WHERE id = 'b'").fetch_one(s.db.pool()).await.unwrap();
+    let kept: (String, String) = sqlx::query_as("SELECT state, error FROM outbox WHERE id = 'b'")
+        .fetch_one(s.db.pool())
+        .await
+        .unwrap();
     assert_eq!(kept, ("dead".into(), "410 gone".into()));
 }
 

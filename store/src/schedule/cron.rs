@@ -16,7 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::instants;
 use crate::clock::Timestamp;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const SHORTHANDS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
@@ -62,9 +63,9 @@ impl FromStr for CronSpec {
         let text = text.trim();
         let lower = text.to_lowercase();
         let full = match lower.starts_with('@') {
-            true => SHORTHANDS.iter().find(|(name, _)| *name == lower).map(|(_, full)| *full).ok_or_else(|| {
-                format!("\"{text}\" is not known: use @hourly, @daily, @weekly, @monthly or @yearly")
-            })?,
+            true => SHORTHANDS.iter().find(|(name, _)| *name == lower).map(|(_, full)| *full).ok_or_else(
+                || format!("\"{text}\" is not known: use @hourly, @daily, @weekly, @monthly or @yearly"),
+            )?,
             false => &lower,
         };
         let fields: Vec<&str> = full.split_whitespace().collect();
@@ -91,7 +92,12 @@ impl FromStr for CronSpec {
             .into_iter()
             .map(|(days, weekdays)| {
                 let (days, weekdays) = (list(days, 31), list(weekdays, 7));
-                let text = format!("0 {} {} {days} {} {weekdays}", list(&minutes, 60), list(&hours, 24), list(&months, 12));
+                let text = format!(
+                    "0 {} {} {days} {} {weekdays}",
+                    list(&minutes, 60),
+                    list(&hours, 24),
+                    list(&months, 12)
+                );
                 cron::Schedule::from_str(&text).map_err(|e| format!("\"{full}\" is not a schedule: {e}"))
             })
             .collect::<Result<Vec<_>, String>>()?;
@@ -160,7 +166,10 @@ impl Field {
             [first, .., last] => format!(" or {first}–{last}"),
             [only] => format!(" or {only}"),
         };
-        format!("\"{part}\" is not a {}: use {}–{}{names}, *, lists with commas, ranges with - and steps with /", self.name, self.low, self.high)
+        format!(
+            "\"{part}\" is not a {}: use {}–{}{names}, *, lists with commas, ranges with - and steps with /",
+            self.name, self.low, self.high
+        )
     }
 }
 

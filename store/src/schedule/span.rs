@@ -19,7 +19,9 @@ pub struct Span(pub Duration);
 
 /// Parses `90s`, `5m`, `2h`, `1d`, `2w`, `250ms`, `1h30m`. The error says how to write one.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("\"{text}\" is not a duration: write a number and a unit, for example 90s, 5m, 2h, 1d, 2w");
+    let wrong = || {
+        format!("\"{text}\" is not a duration: write a number and a unit, for example 90s, 5m, 2h, 1d, 2w")
+    };
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(wrong());
@@ -45,7 +47,10 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis() as u64;
         // The largest unit that divides it reads best: 90s rather than 1m30s.
-        let (unit, size) = UNITS.into_iter().find(|(_, size)| millis.is_multiple_of(*size) && millis > 0).unwrap_or(("s", 1000));
+        let (unit, size) = UNITS
+            .into_iter()
+            .find(|(_, size)| millis.is_multiple_of(*size) && millis > 0)
+            .unwrap_or(("s", 1000));
         write!(f, "{}{unit}", millis / size)
     }
 }

@@ -20,7 +20,9 @@ fn runs(schedule: &str, tz: Tz, t: &str, n: usize) -> Vec<String> {
 
 #[test]
 fn durations_read_as_people_write_them() {
-    for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86400), ("2w", 1_209_600), ("1h30m", 5400), ("0s", 0)] {
+    for (text, seconds) in
+        [("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86400), ("2w", 1_209_600), ("1h30m", 5400), ("0s", 0)]
+    {
         assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(seconds), "{text}");
     }
     for text in ["", "5", "m", "5 m", "-5m", "5x", "1.5h", "99999999999999999999s", "9999999999w"] {
@@ -37,7 +39,10 @@ fn intervals_lie_on_a_grid_and_days_start_at_local_midnight() {
     assert_eq!(runs("5m", Shanghai, "2026-03-02T01:02:03Z", 2), ["03-02 09:05 CST", "03-02 09:10 CST"]);
     assert_eq!(runs("5m", Shanghai, "2026-03-02T01:05:00Z", 1), ["03-02 09:10 CST"]);
     assert_eq!(runs("1d", Shanghai, "2026-03-02T01:02:03Z", 2), ["03-03 00:00 CST", "03-04 00:00 CST"]);
-    assert_eq!(runs("1d", New_York, "2026-03-07T12:00:00Z", 3), ["03-08 00:00 EST", "03-09 00:00 EDT", "03-10 00:00 EDT"]);
+    assert_eq!(
+        runs("1d", New_York, "2026-03-07T12:00:00Z", 3),
+        ["03-08 00:00 EST", "03-09 00:00 EDT", "03-10 00:00 EDT"]
+    );
 }
 
 #[test]
