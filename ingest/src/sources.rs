@@ -1,0 +1,49 @@
+//! One kind of source each.
+
+pub(crate) mod files;
+pub(crate) mod mysql;
+pub(crate) mod postgres;
+pub(crate) mod rest;
+pub(crate) mod sql;
+pub(crate) mod spool;
+pub(crate) mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use access::outbound::Outbound;
+use store::SharedClock;
+
+use crate::error::SourceError;
+use crate::source::Source;
+use crate::spec::{KindSpec, SourceSpec};
+
+/// What sources are built from.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) clock: SharedClock,
+    /// The project folder: relative paths and `file:` secrets start here.
+    pub(crate) base: Arc<Path>,
+}
+
+/// The source that a definition describes. Nothing is contacted yet.
+///
+/// # Errors
+/// A secret cannot be read, or an address does not parse.
+pub(crate) async fn open(spec: &SourceSpec, parts: &Parts) -> Result<Box<dyn Source>, SourceError> {
+    Ok(match &spec.kind {
+        KindSpec::Sqlite(sqlite) => Box::new(sqlite::Sqlite::new(parts.base.join(&sqlite.path), parts.clock.clone())),
+        KindSpec::Postgres(database) => Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, parts.clock.clone())?),
+        KindSpec::Mysql(database) => Box::new(mysql::Mysql::new(&resolve(&database.url, parts)?, parts.clock.clone())?),
+        KindSpec::Files(files) => Box::new(files::Files::open(files, parts)?),
+        KindSpec::Rest(rest) => {
+            let token = rest.token.as_ref().map(|t| resolve(t, parts)).transpose()?;
+            Box::new(rest::Rest::new(&rest.url, token, parts.outbound.clone(), parts.clock.clone(), parts.base.clone())?)
+        }
+    })
+}
+
+fn resolve(secret: &store::Secret, parts: &Parts) -> Result<String, SourceError> {
+    secret.resolve(&parts.base).map(|s| s.trim().to_owned()).map_err(|e| SourceError::never(e.to_string()))
+}

@@ -1,0 +1,123 @@
+//! The files of a folder, oldest first.
+
+use std::fs::Metadata;
+use std::path::Path;
+
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path as Key;
+
+use super::Glob;
+use crate::error::SourceError;
+
+/// Files listed per stream; more belong in folders with a narrower glob.
+const MOST_FILES: usize = 1_000_000;
+const MOST_FOLDERS: usize = 64;
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Path below the source's folder, with `/`.
+    pub(super) name: String,
+    pub(super) size: u64,
+    /// Nanoseconds on local disk; a hash of time and etag in a store.
+    pub(super) modified: i128,
+    /// Key in the object store; empty for local files.
+    pub(super) key: Key,
+}
+
+/// Size and modification time, as compared with [`Entry`].
+pub(super) fn identity(path: &Path) -> std::io::Result<(u64, i128)> {
+    std::fs::metadata(path).map(|m| (m.len(), modified(&m)))
+}
+
+fn modified(of: &Metadata) -> i128 {
+    let since = of.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |d| d.as_nanos() as i128)
+}
+
+/// Half-written or private files of editors and office programs.
+fn is_private(name: &str) -> bool {
+    name.starts_with('.') || name.starts_with("~$") || [".part", ".tmp", ".crdownload", ".filepart"].iter().any(|end| name.ends_with(end))
+}
+
+/// Files below a local folder.
+pub(super) fn local(folder: &Path, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
+    let shown = folder.display();
+    if !folder.is_dir() {
+        return Err(SourceError::never(format!("there is no folder {shown}; create it or correct `path` (relative to the project folder)")));
+    }
+    let mut found = Vec::new();
+    let mut waiting = vec![(folder.to_owned(), String::new(), 0)];
+    while let Some((dir, prefix, depth)) = waiting.pop() {
+        let entries = std::fs::read_dir(&dir).map_err(|e| SourceError::later(format!("folder {} cannot be listed: {e}; grant the guanlan user read access", dir.display())))?;
+        for entry in entries {
+            let entry = entry.map_err(|e| SourceError::later(format!("folder {} cannot be listed: {e}", dir.display())))?;
+            let file_name = entry.file_name().to_string_lossy().into_owned();
+            let name = format!("{prefix}{file_name}");
+            let Ok(kind) = entry.file_type() else { continue };
+            if is_private(&file_name) {
+                continue;
+            }
+            if kind.is_dir() {
+                // Links to folders are not followed: they can form a ring.
+                if glob.deep && depth < MOST_FOLDERS {
+                    waiting.push((entry.path(), format!("{name}/"), depth + 1));
+                }
+            } else if glob.matches(&name)
+                && let Ok(meta) = std::fs::metadata(entry.path())
+                && meta.is_file()
+            {
+                found.push(Entry { size: meta.len(), modified: modified(&meta), key: Key::default(), name });
+            }
+            check_count(found.len(), &shown)?;
+        }
+    }
+    Ok(sorted(found))
+}
+
+fn check_count(count: usize, place: &dyn std::fmt::Display) -> Result<(), SourceError> {
+    match count > MOST_FILES {
+        true => Err(SourceError::never(format!("{place} holds more than {MOST_FILES} files of this stream; narrow `glob`"))),
+        false => Ok(()),
+    }
+}
+
+/// Objects below a folder of a store.
+pub(super) async fn remote(store: &dyn ObjectStore, folder: &str, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
+    let prefix = Key::from(folder);
+    let mut found = Vec::new();
+    let mut objects = store.list((!folder.is_empty()).then_some(&prefix));
+    while let Some(object) = objects.try_next().await.map_err(|e| listing_error(&e))? {
+        let full = object.location.as_ref();
+        let name = full.strip_prefix(prefix.as_ref()).unwrap_or(full).trim_start_matches('/').to_owned();
+        let file_name = name.rsplit('/').next().unwrap_or_default();
+        if name.is_empty() || is_private(file_name) || !glob.matches(&name) {
+            continue;
+        }
+        let etag = object.e_tag.unwrap_or_default();
+        let tag = super::state::short_hash(etag.as_bytes());
+        let mut wide = [0u8; 16];
+        wide[11..].copy_from_slice(&tag);
+        let modified = i128::from(object.last_modified.timestamp_millis()) << 40 | i128::from_be_bytes(wide);
+        found.push(Entry { name, size: object.size, modified, key: object.location });
+        check_count(found.len(), &folder)?;
+    }
+    Ok(sorted(found))
+}
+
+fn listing_error(e: &object_store::Error) -> SourceError {
+    match e {
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            SourceError::never("the object store refuses the listing: the keys are wrong or lack rights; correct access_key and secret_key")
+        }
+        object_store::Error::NotFound { .. } => SourceError::never("the object store has no such bucket or folder; correct `bucket` and `path`"),
+        other => SourceError::later(format!("the object store cannot be listed: {other}")),
+    }
+}
+
+/// Oldest first, so that a stream of drops lands in the order it arrived.
+fn sorted(mut files: Vec<Entry>) -> Vec<Entry> {
+    files.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
+    files
+}

@@ -1,0 +1,288 @@
+//! Records of all pages, on disk, until columns and cursor are known.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use store::Clock;
+
+use crate::error::SourceError;
+use crate::formats::columns::TextColumns;
+use crate::formats::json::{Shape, text};
+use crate::source::{Closed, Cursor, Feed, Pull};
+use crate::sources::spool::{Spool, failed};
+use crate::sources::sql::columns::{Cells, Kind, Table};
+use crate::sources::sql::seen::{MOST_SEEN, landed};
+use crate::spec::{JsonPath, ModeSpec, StreamSpec};
+
+/// Records on disk per read.
+const MOST_BYTES: u64 = 8 << 30;
+
+/// Why sending stopped.
+pub(super) enum Halt {
+    Closed,
+    Failed(SourceError),
+}
+
+impl From<Closed> for Halt {
+    fn from(_: Closed) -> Self {
+        Halt::Closed
+    }
+}
+
+impl From<SourceError> for Halt {
+    fn from(e: SourceError) -> Self {
+        Halt::Failed(e)
+    }
+}
+
+/// The records of one read.
+pub(super) struct Gather {
+    spool: Spool,
+    file: BufWriter<File>,
+    bytes: u64,
+    shape: Shape,
+    edge: Edge,
+    /// Records that landed before, to be left out once each (appending only).
+    landed: HashMap<u64, u32>,
+    /// The last cursor when its rows are too many to be remembered: all of them have landed.
+    behind: Option<Value>,
+    cursor: Option<String>,
+    append: bool,
+    whole: bool,
+    kept: u64,
+    odd: u64,
+    nulls: u64,
+    total: u64,
+}
+
+impl Gather {
+    pub(super) fn new(stream: &StreamSpec, after: Option<&Cursor>, base: &Path, clock: &dyn Clock) -> Result<Self, SourceError> {
+        let (spool, file) = Spool::create(base, clock)?;
+        let append = matches!(stream.mode, Some(ModeSpec::Incremental(_)));
+        let whole = after.is_some_and(|c| c.get("whole").is_some()) && append;
+        Ok(Gather {
+            spool,
+            file: BufWriter::new(file),
+            bytes: 0,
+            shape: Shape::default(),
+            edge: Edge::new(after, stream.overlap()),
+            landed: if append { landed(after) } else { HashMap::new() },
+            behind: after.filter(|_| whole).and_then(|c| c.get("at")).cloned(),
+            cursor: stream.cursor().map(str::to_owned),
+            append,
+            whole: stream.cursor().is_none(),
+            kept: 0,
+            odd: 0,
+            nulls: 0,
+            total: 0,
+        })
+    }
+
+    /// Adds the records of one page.
+    pub(super) fn add(&mut self, records: Vec<Value>) -> Result<(), SourceError> {
+        for record in records {
+            let Value::Object(record) = record else {
+                self.odd += 1;
+                continue;
+            };
+            self.total += 1;
+            if !self.is_new(&record)? {
+                continue;
+            }
+            self.shape.learn(&record)?;
+            let line = serde_json::to_vec(&record).map_err(|e| SourceError::never(format!("a record cannot be kept: {e}")))?;
+            self.bytes += line.len() as u64 + 1;
+            if self.bytes > MOST_BYTES {
+                return Err(SourceError::never("the API sent more than 8 GiB; read incrementally"));
+            }
+            self.file.write_all(&line).and_then(|()| self.file.write_all(b"\n")).map_err(|e| failed(self.spool.path(), &e))?;
+            self.kept += 1;
+        }
+        Ok(())
+    }
+
+    /// Moves the edge, and tells whether a record has not landed before.
+    fn is_new(&mut self, record: &Map<String, Value>) -> Result<bool, SourceError> {
+        let Some(cursor) = &self.cursor else { return Ok(true) };
+        let at = record.get(cursor).cloned().or_else(|| JsonPath::parse(cursor).ok()?.find(&Value::Object(record.clone())).cloned()).unwrap_or(Value::Null);
+        if at.is_null() {
+            self.nulls += 1;
+        }
+        if !self.append {
+            self.edge.see(&at, None);
+            return Ok(true);
+        }
+        let mark = fingerprint(record);
+        self.edge.see(&at, Some(mark));
+        if self.behind.as_ref() == Some(&at) {
+            return Ok(false);
+        }
+        match self.landed.get_mut(&mark) {
+            None => Ok(true),
+            Some(n) => {
+                *n -= 1;
+                if *n == 0 {
+                    self.landed.remove(&mark);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sends everything as one group.
+    pub(super) fn send(mut self, feed: &Feed, loaded_at: i64) -> Result<(), Halt> {
+        let warnings = self.warnings()?;
+        if self.kept == 0 && !self.whole {
+            return Ok(());
+        }
+        let failed_here = |e: std::io::Error| SourceError::later(format!("the temporary file cannot be read back: {e}"));
+        self.file.flush().map_err(failed_here)?;
+        let cursor = if self.whole { json!({"at": null}) } else { self.edge.cursor(self.append) };
+        let names: Vec<(String, Kind)> = self.shape.names().into_iter().map(|n| (n, Kind::Text)).collect();
+        let mut out = Out { table: Table::new(&names, loaded_at), feed, cursor, held: None, warnings };
+        let mut columns = TextColumns::new(self.shape.width());
+        for line in BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines() {
+            let record: Map<String, Value> = serde_json::from_str(&line.map_err(failed_here)?).map_err(|e| SourceError::later(format!("the temporary file is damaged: {e}")))?;
+            self.shape.push(&record, 0, &mut columns);
+            if columns.is_full() {
+                out.rows(&mut columns)?;
+            }
+        }
+        out.rows(&mut columns)?;
+        out.finish()
+    }
+
+    fn warnings(&self) -> Result<Vec<String>, SourceError> {
+        let mut warnings = Vec::new();
+        if let Some(cursor) = self.cursor.as_deref().filter(|_| self.total > 0) {
+            if self.nulls == self.total {
+                return Err(SourceError::never(format!("no record has the cursor field `{cursor}`; correct `cursor`")));
+            }
+            if self.nulls > 0 {
+                warnings.push(format!("{} records have no value in the cursor field `{cursor}`", self.nulls));
+            }
+        }
+        if self.odd > 0 {
+            warnings.push(format!("{} entries of the record array are not objects and were left out", self.odd));
+        }
+        Ok(warnings)
+    }
+}
+
+/// Batches on their way, the last held back for the landing boundary.
+struct Out<'f> {
+    table: Table,
+    feed: &'f Feed,
+    cursor: Value,
+    held: Option<arrow::record_batch::RecordBatch>,
+    warnings: Vec<String>,
+}
+
+impl Out<'_> {
+    fn rows(&mut self, columns: &mut TextColumns) -> Result<(), Halt> {
+        let (arrays, numbers) = columns.take();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        for (cells, array) in self.table.cells.iter_mut().zip(&arrays) {
+            if let (Cells::Text(builder), Some(texts)) = (cells, arrow::array::AsArray::as_string_opt::<i32>(array.as_ref())) {
+                texts.iter().for_each(|t| builder.append_option(t));
+            }
+        }
+        self.table.rows = numbers.len();
+        let batch = self.table.take()?;
+        match self.held.replace(batch) {
+            Some(earlier) => self.put(earlier, false),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Halt> {
+        let last = match self.held.take() {
+            Some(batch) => batch,
+            None => self.table.take()?,
+        };
+        self.put(last, true)
+    }
+
+    fn put(&mut self, rows: arrow::record_batch::RecordBatch, commit: bool) -> Result<(), Halt> {
+        let pull = Pull { rows, rejected: None, cursor: self.cursor.clone(), commit, file: None, warnings: std::mem::take(&mut self.warnings) };
+        Ok(self.feed.put(Ok(pull))?)
+    }
+}
+
+/// A record whatever the order of its fields.
+fn fingerprint(record: &Map<String, Value>) -> u64 {
+    let mut fields: Vec<(&String, &Value)> = record.iter().filter(|(_, v)| !v.is_null()).collect();
+    fields.sort_by_key(|(k, _)| *k);
+    let mut hash = Sha256::new();
+    for (key, value) in fields {
+        hash.update(key.as_bytes());
+        hash.update([0]);
+        hash.update(value.to_string().as_bytes());
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+}
+
+/// The newest cursor value and the records at it, in any order of arrival.
+struct Edge {
+    overlap: Duration,
+    last: Value,
+    rows: Vec<(Value, u64)>,
+    crowded: bool,
+}
+
+impl Edge {
+    fn new(after: Option<&Cursor>, overlap: Duration) -> Self {
+        let last = after.and_then(|c| c.get("at")).cloned().unwrap_or(Value::Null);
+        let crowded = after.is_some_and(|c| c.get("whole").is_some());
+        Edge { overlap, last, rows: Vec::new(), crowded }
+    }
+
+    fn see(&mut self, at: &Value, mark: Option<u64>) {
+        if at.is_null() {
+            return;
+        }
+        if self.last.is_null() || newer(at, &self.last) {
+            self.last = at.clone();
+            self.crowded = false;
+            let floor = crate::sources::sql::seen::back(&self.last, self.overlap);
+            self.rows.retain(|(value, _)| value == at || !newer(&floor, value));
+        }
+        let floor = crate::sources::sql::seen::back(&self.last, self.overlap);
+        if let Some(mark) = mark.filter(|_| !self.crowded && !newer(&floor, at)) {
+            self.rows.push((at.clone(), mark));
+            if self.rows.len() > MOST_SEEN {
+                self.crowded = true;
+                self.rows.clear();
+            }
+        }
+    }
+
+    fn cursor(&self, append: bool) -> Value {
+        if self.crowded {
+            return json!({"at": self.last, "whole": true});
+        }
+        let seen: String = self.rows.iter().map(|(_, mark)| format!("{mark:016x}")).collect();
+        if append { json!({"at": self.last, "seen": seen}) } else { json!({"at": self.last}) }
+    }
+}
+
+/// Whether one cursor value comes behind another: as numbers, as moments, else as text.
+fn newer(a: &Value, b: &Value) -> bool {
+    if let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) {
+        return a > b;
+    }
+    let moment = |v: &Value| v.as_str().and_then(|s| chrono::DateTime::parse_from_rfc3339(s).ok());
+    if let (Some(a), Some(b)) = (moment(a), moment(b)) {
+        return a > b;
+    }
+    text(a) > text(b)
+}

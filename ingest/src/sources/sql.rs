@@ -1,0 +1,103 @@
+//! What the three kinds of database share: typed columns, cursors, landing boundaries.
+
+pub(crate) mod columns;
+pub(crate) mod outgoing;
+pub(crate) mod seen;
+
+use serde_json::Value;
+
+use crate::error::SourceError;
+use crate::source::Cursor;
+use crate::spec::StreamSpec;
+
+/// Where to read from: a quoted table name, or the query in brackets.
+pub(crate) fn relation(table: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("({}) AS q", query.trim().trim_end_matches(';')),
+        None => table.to_owned(),
+    }
+}
+
+/// Quotes an identifier with `mark` doubled inside.
+pub(crate) fn quoted(name: &str, mark: char) -> String {
+    let doubled: String = [mark, mark].iter().collect();
+    format!("{mark}{}{mark}", name.replace(mark, &doubled))
+}
+
+/// Quotes each part of `schema.table`; a part that is quoted already stays.
+pub(crate) fn quoted_table(table: &str, mark: char) -> String {
+    let part = |p: &str| if p.len() > 1 && p.starts_with(mark) && p.ends_with(mark) { p.to_owned() } else { quoted(p, mark) };
+    table.trim().split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+/// How a stream message calls what it reads.
+pub(crate) fn subject(spec: &StreamSpec) -> String {
+    match (&spec.table, &spec.query) {
+        (Some(table), _) => format!("table `{table}`"),
+        _ => "the query".to_owned(),
+    }
+}
+
+/// Where an incremental read starts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum From {
+    /// Everything, rows without a cursor value included.
+    Start,
+    /// Rows at or behind this value; those that landed already are recognised and left out.
+    At(Value),
+    /// Rows behind this value.
+    Behind(Value),
+}
+
+impl From {
+    /// Reads a committed cursor.
+    pub(crate) fn cursor(after: Option<&Cursor>, spec: &StreamSpec) -> From {
+        if spec.cursor().is_none() {
+            return From::Start;
+        }
+        match after.and_then(|c| c.get("at")) {
+            None | Some(Value::Null) => From::Start,
+            Some(at) if after.and_then(|c| c.get("whole")).is_some() && spec.key().is_none() => From::Behind(at.clone()),
+            Some(at) => From::At(seen::back(at, spec.overlap())),
+        }
+    }
+
+    /// The WHERE clause over a quoted column, with the value written by `literal`.
+    pub(crate) fn clause(&self, column: &str, literal: impl Fn(&Value) -> String) -> String {
+        match self {
+            From::Start => String::new(),
+            From::At(value) => format!(" WHERE {column} >= {}", literal(value)),
+            From::Behind(value) => format!(" WHERE {column} > {}", literal(value)),
+        }
+    }
+}
+
+/// A cursor column that the source does not have.
+pub(crate) fn no_cursor(subject: &str, cursor: &str, columns: &[String]) -> SourceError {
+    missing(subject, "cursor column", cursor, columns, "correct `cursor` or bring the column back")
+}
+
+/// A key column that the source does not have.
+pub(crate) fn check_key(subject: &str, spec: &StreamSpec, columns: &[String]) -> Result<(), SourceError> {
+    for key in spec.key().unwrap_or_default() {
+        if !columns.contains(key) {
+            return Err(missing(subject, "key column", key, columns, "correct `key` or bring the column back"));
+        }
+    }
+    Ok(())
+}
+
+fn missing(subject: &str, what: &str, name: &str, columns: &[String], todo: &str) -> SourceError {
+    let near = store::nearest(name, columns.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+    let known: Vec<&str> = columns.iter().take(40).map(String::as_str).collect();
+    SourceError::never(format!("{subject} has no {what} `{name}`; {near}{todo}. Its columns: {}", known.join(", ")))
+}
+
+/// A number or quoted text, for SQL that takes no parameters.
+pub(crate) fn literal(value: &Value) -> String {
+    match value {
+        Value::Number(n) => n.to_string(),
+        Value::String(s) => format!("'{}'", s.replace('\'', "''")),
+        other => format!("'{}'", other.to_string().replace('\'', "''")),
+    }
+}

@@ -1,0 +1,186 @@
+//! Batches of a database → pulls with cursors and landing boundaries.
+
+use std::collections::HashMap;
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::FormatOptions;
+use serde_json::json;
+
+use super::seen::{Edge, Fingerprints, landed};
+use crate::error::SourceError;
+use crate::source::{Closed, Cursor, Feed, Pull};
+use crate::spec::{ModeSpec, StreamSpec};
+
+/// Rows after which an incremental read commits.
+pub(crate) const COMMIT_ROWS: usize = 200_000;
+
+/// Why reading stopped early.
+pub(crate) enum Halt {
+    Closed,
+    Failed(SourceError),
+}
+
+impl From<Closed> for Halt {
+    fn from(_: Closed) -> Self {
+        Halt::Closed
+    }
+}
+
+impl From<SourceError> for Halt {
+    fn from(e: SourceError) -> Self {
+        Halt::Failed(e)
+    }
+}
+
+/// Sends the batches of one read.
+pub(crate) struct Outgoing {
+    feed: Feed,
+    mode: Mode,
+    held: Option<Held>,
+    rejected: Option<RecordBatch>,
+    warnings: Vec<String>,
+    since_commit: usize,
+    nulls: u64,
+}
+
+struct Held {
+    rows: RecordBatch,
+    cursor: Cursor,
+    may_commit: bool,
+}
+
+enum Mode {
+    /// The table is replaced, or upserted without a cursor: one cursor says it all.
+    Whole,
+    /// Upserted by cursor: reading a row twice does no harm.
+    Upsert { column: String, edge: Edge },
+    /// Appended by cursor: a row must come exactly once.
+    Append { column: String, edge: Edge, landed: HashMap<u64, u32>, as_one: bool },
+}
+
+impl Outgoing {
+    /// The outgoing side of one read from `after` on.
+    pub(crate) fn new(feed: Feed, spec: &StreamSpec, after: Option<&Cursor>) -> Self {
+        let edge = Edge::new(spec.overlap());
+        let mode = match (&spec.mode, spec.cursor()) {
+            (Some(ModeSpec::Upsert(_)), Some(column)) => Mode::Upsert { column: column.into(), edge },
+            (Some(ModeSpec::Incremental(_)), Some(column)) => Mode::Append { column: column.into(), edge, landed: landed(after), as_one: false },
+            _ => Mode::Whole,
+        };
+        let mut warnings = Vec::new();
+        if matches!(mode, Mode::Append { .. }) && after.is_some_and(|c| c.get("whole").is_some()) {
+            warnings.push(format!(
+                "more than {} rows share the last cursor value; rows that appear later with that same value are not seen. Use a finer cursor column or mode upsert",
+                super::seen::MOST_SEEN
+            ));
+        }
+        Outgoing { feed, mode, held: None, rejected: None, warnings, since_commit: 0, nulls: 0 }
+    }
+
+    /// Sets rows aside that cannot be represented, to be sent with the next batch.
+    pub(crate) fn reject(&mut self, rejected: RecordBatch) {
+        self.rejected = Some(rejected);
+    }
+
+    pub(crate) fn warn(&mut self, message: String) {
+        if self.warnings.len() < 20 && !self.warnings.contains(&message) {
+            self.warnings.push(message);
+        }
+    }
+
+    /// Sends one batch, ordered by the cursor column when there is one.
+    pub(crate) async fn batch(&mut self, batch: RecordBatch) -> Result<(), Halt> {
+        let (rows, cursor, may_commit) = self.place(batch)?;
+        if rows.num_rows() == 0 && !matches!(self.mode, Mode::Whole) && self.rejected.is_none() {
+            return Ok(());
+        }
+        if let Some(earlier) = self.held.replace(Held { rows, cursor, may_commit }) {
+            let commit = earlier.may_commit && self.since_commit + earlier.rows.num_rows() >= COMMIT_ROWS;
+            self.send(earlier, commit).await?;
+        }
+        Ok(())
+    }
+
+    /// Which rows of a batch are new, where reading stands behind it, and whether that may be committed.
+    fn place(&mut self, batch: RecordBatch) -> Result<(RecordBatch, Cursor, bool), SourceError> {
+        match &mut self.mode {
+            Mode::Whole => Ok((batch, json!({"at": null}), false)),
+            Mode::Upsert { column, edge } => {
+                let at = batch.column_by_name(column).cloned().ok_or_else(|| super::no_cursor("the source", column, &[]))?;
+                self.nulls += at.null_count() as u64;
+                edge.last = match batch.num_rows() {
+                    0 => edge.last.take(),
+                    n => Some(super::seen::value(&at, n - 1)?),
+                };
+                Ok((batch, json!({"at": edge.last}), true))
+            }
+            Mode::Append { column, edge, landed, as_one } => {
+                let at = batch.column_by_name(column).cloned().ok_or_else(|| super::no_cursor("the source", column, &[]))?;
+                self.nulls += at.null_count() as u64;
+                edge.pass(&batch, &at)?;
+                let rows = leave_out(batch, landed)?;
+                // Too many to remember: from here on the read lands as one, under the cursor of its end.
+                *as_one |= edge.crowded;
+                Ok((rows, edge.cursor(), !*as_one))
+            }
+        }
+    }
+
+    /// Sends what is held back as the last of the read.
+    pub(crate) async fn finish(mut self, empty: RecordBatch) -> Result<(), Halt> {
+        if self.nulls > 0 {
+            let nulls = self.nulls;
+            self.warn(format!("{nulls} rows have no value in the cursor column; later changes to such rows are not seen"));
+        }
+        let last = match self.held.take() {
+            Some(mut held) => {
+                if let Mode::Append { edge, .. } = &self.mode {
+                    held.cursor = edge.cursor();
+                }
+                held
+            }
+            None if matches!(self.mode, Mode::Whole) => Held { rows: empty, cursor: json!({"at": null}), may_commit: true },
+            // Nothing new: nothing to commit.
+            None => return Ok(()),
+        };
+        self.send(last, true).await
+    }
+
+    async fn send(&mut self, held: Held, commit: bool) -> Result<(), Halt> {
+        self.since_commit = if commit { 0 } else { self.since_commit + held.rows.num_rows() };
+        let pull =
+            Pull { rows: held.rows, rejected: self.rejected.take(), cursor: held.cursor, commit, file: None, warnings: std::mem::take(&mut self.warnings) };
+        Ok(self.feed.send(Ok(pull)).await?)
+    }
+}
+
+/// The batch without rows that landed before; each is crossed off once.
+fn leave_out(batch: RecordBatch, landed: &mut HashMap<u64, u32>) -> Result<RecordBatch, SourceError> {
+    if landed.is_empty() || batch.num_rows() == 0 {
+        return Ok(batch);
+    }
+    let options = FormatOptions::default();
+    let marks = Fingerprints::of(&batch, &options)?;
+    let keep: Vec<bool> = (0..batch.num_rows())
+        .map(|row| {
+            if landed.is_empty() {
+                return true;
+            }
+            let mark = marks.row(row);
+            match landed.get_mut(&mark) {
+                None => true,
+                Some(1) => {
+                    landed.remove(&mark);
+                    false
+                }
+                Some(n) => {
+                    *n -= 1;
+                    false
+                }
+            }
+        })
+        .collect();
+    filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(|e| SourceError::never(format!("cannot leave out rows: {e}")))
+}

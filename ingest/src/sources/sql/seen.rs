@@ -1,0 +1,201 @@
+//! Which rows at the edge of a cursor have landed.
+//!
+//! Rows may share a cursor value, and a row may appear later with the very value that was read last
+//! (two writes in one second). `WHERE cursor > last` loses it, `>=` doubles the others. So a committed
+//! cursor carries a fingerprint of each landed row at its edge (and within the overlap behind it); the
+//! next read starts at the edge and leaves out exactly those.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, NaiveDateTime};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::error::SourceError;
+
+/// Fingerprints that a cursor carries at most: 1.6 MB of text, kept in the metadata database.
+pub(crate) const MOST_SEEN: usize = 100_000;
+
+const CLOCK_FORMATS: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+
+/// A cursor value moved back in time; numbers and text that is no time stay.
+pub(crate) fn back(at: &Value, overlap: Duration) -> Value {
+    let Some(text) = at.as_str().filter(|_| !overlap.is_zero()) else { return at.clone() };
+    let by = chrono::Duration::from_std(overlap).unwrap_or_default();
+    if let Ok(t) = DateTime::parse_from_rfc3339(text) {
+        let zulu = text.ends_with('Z');
+        return json!((t - by).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, zulu));
+    }
+    for format in CLOCK_FORMATS {
+        if let Ok(t) = NaiveDateTime::parse_from_str(text, format) {
+            return json!((t - by).format(format).to_string());
+        }
+    }
+    match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        // A day column: any part of a day behind means the whole day.
+        Ok(day) => json!((day - chrono::Duration::days(by.num_days() + i64::from(by.subsec_nanos() > 0 || by.num_seconds() % 86_400 > 0))).to_string()),
+        Err(_) => at.clone(),
+    }
+}
+
+/// Microseconds of a time value, for distances.
+fn micros(value: &Value) -> Option<i64> {
+    let text = value.as_str()?;
+    DateTime::parse_from_rfc3339(text)
+        .map(|t| t.timestamp_micros())
+        .ok()
+        .or_else(|| CLOCK_FORMATS.iter().find_map(|f| NaiveDateTime::parse_from_str(text, f).ok()).map(|t| t.and_utc().timestamp_micros()))
+        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|t| t.and_utc().timestamp_micros()))
+}
+
+/// The value of a cursor column as a cursor carries it: comparable again at the source.
+///
+/// # Errors
+/// The column has a type without an order, such as binary.
+pub(crate) fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError> {
+    if column.is_null(row) {
+        return Ok(Value::Null);
+    }
+    Ok(match column.data_type() {
+        DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => json!(column.as_primitive::<Float64Type>().value(row)),
+        DataType::Utf8 => json!(column.as_string::<i32>().value(row)),
+        DataType::Date32 => json!(column.as_primitive::<Date32Type>().value_as_date(row).map(|d| d.to_string())),
+        DataType::Timestamp(_, zone) => {
+            let at = column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row);
+            json!(at.map(|t| format!("{}{}", t.format("%Y-%m-%dT%H:%M:%S%.6f"), if zone.is_some() { "Z" } else { "" })))
+        }
+        DataType::Decimal128(..) => json!(column.as_primitive::<Decimal128Type>().value_as_string(row)),
+        other => return Err(SourceError::never(format!("a column of type {other} cannot be a cursor; choose an update time or a growing number"))),
+    })
+}
+
+/// Fingerprints of rows; the columns that landing adds, and NULLs, do not count, so that a column added
+/// at the source does not make old rows look new.
+pub(crate) struct Fingerprints<'b> {
+    columns: Vec<(&'b str, ArrayFormatter<'b>, &'b ArrayRef)>,
+}
+
+impl<'b> Fingerprints<'b> {
+    pub(crate) fn of(batch: &'b RecordBatch, options: &'b FormatOptions<'b>) -> Result<Self, SourceError> {
+        let mut columns = Vec::new();
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if matches!(field.name().as_str(), "_file" | "_row" | "_loaded_at") {
+                continue;
+            }
+            let format = ArrayFormatter::try_new(column.as_ref(), options).map_err(|e| SourceError::never(format!("column `{}`: {e}", field.name())))?;
+            columns.push((field.name().as_str(), format, column));
+        }
+        Ok(Fingerprints { columns })
+    }
+
+    pub(crate) fn row(&self, row: usize) -> u64 {
+        let mut hash = Sha256::new();
+        for (name, format, column) in &self.columns {
+            if column.is_valid(row) {
+                hash.update(name.as_bytes());
+                hash.update([0]);
+                hash.update(format.value(row).to_string().as_bytes());
+                hash.update([0]);
+            }
+        }
+        let digest = hash.finalize();
+        u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    }
+}
+
+/// Rows that landed before, as a multiset to be crossed off.
+pub(crate) fn landed(cursor: Option<&Value>) -> HashMap<u64, u32> {
+    let text = cursor.and_then(|c| c.get("seen")).and_then(Value::as_str).unwrap_or_default();
+    let mut rows = HashMap::new();
+    for part in text.as_bytes().chunks_exact(16) {
+        if let Some(mark) = std::str::from_utf8(part).ok().and_then(|p| u64::from_str_radix(p, 16).ok()) {
+            *rows.entry(mark).or_insert(0) += 1;
+        }
+    }
+    rows
+}
+
+/// The rows at the edge of what has been read so far.
+pub(crate) struct Edge {
+    overlap: Duration,
+    rows: VecDeque<(Value, u64)>,
+    pub(crate) last: Option<Value>,
+    /// More rows share the edge than a cursor can carry.
+    pub(crate) crowded: bool,
+}
+
+impl Edge {
+    pub(crate) fn new(overlap: Duration) -> Self {
+        Edge { overlap, rows: VecDeque::new(), last: None, crowded: false }
+    }
+
+    /// Moves the edge behind a batch that is ordered by its cursor column.
+    pub(crate) fn pass(&mut self, batch: &RecordBatch, cursor: &ArrayRef) -> Result<(), SourceError> {
+        let Some(end) = batch.num_rows().checked_sub(1) else { return Ok(()) };
+        let last = value(cursor, end)?;
+        let options = FormatOptions::default();
+        let marks = Fingerprints::of(batch, &options)?;
+        let mut fresh = VecDeque::new();
+        let mut whole_batch = true;
+        for row in (0..=end).rev() {
+            let at = value(cursor, row)?;
+            if !self.near(&at, &last) {
+                whole_batch = false;
+                break;
+            }
+            if fresh.len() < MOST_SEEN + 1 {
+                fresh.push_front((at, marks.row(row)));
+            }
+        }
+        if whole_batch {
+            let overlap = self.overlap;
+            self.rows.retain(|(at, _)| near(at, &last, overlap));
+            // Crowded stays crowded while the same group goes on: its earlier rows were let go.
+            self.crowded &= self.last.as_ref().is_some_and(|before| near(before, &last, overlap));
+        } else {
+            self.rows.clear();
+            self.crowded = false;
+        }
+        self.rows.extend(fresh);
+        if self.rows.len() > MOST_SEEN {
+            self.crowded = true;
+            self.rows.clear();
+        }
+        self.last = Some(last);
+        Ok(())
+    }
+
+    fn near(&self, at: &Value, last: &Value) -> bool {
+        near(at, last, self.overlap)
+    }
+
+    /// The cursor that says so.
+    pub(crate) fn cursor(&self) -> Value {
+        let at = self.last.clone().unwrap_or(Value::Null);
+        if self.crowded {
+            return json!({"at": at, "whole": true});
+        }
+        let seen: String = self.rows.iter().map(|(_, mark)| format!("{mark:016x}")).collect();
+        json!({"at": at, "seen": seen})
+    }
+}
+
+/// Whether a value is the last one or within the overlap behind it.
+fn near(at: &Value, last: &Value, overlap: Duration) -> bool {
+    if at == last {
+        return true;
+    }
+    if overlap.is_zero() {
+        return false;
+    }
+    match (micros(at), micros(last)) {
+        (Some(at), Some(last)) => i128::from(last) - i128::from(at) <= overlap.as_micros() as i128,
+        _ => false,
+    }
+}

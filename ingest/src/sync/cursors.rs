@@ -1,0 +1,61 @@
+//! Long parts of cursors, kept beside the log.
+//!
+//! A cursor travels in every commit. The list of ten thousand landed files does not belong in each of
+//! ten thousand log entries: such a text is written to the metadata database *before* the commit that
+//! refers to it by digest. If the database is lost, sources know how to go on without it (files are
+//! landed again in place of themselves; rows at the edge of a cursor are read again).
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use store::{Clock, Metadata, micros};
+
+use crate::source::Cursor;
+
+pub(super) const STEP: &str = "CREATE TABLE source_cursors (
+    stream TEXT NOT NULL, digest TEXT NOT NULL, part TEXT NOT NULL, kept_at BIGINT NOT NULL, PRIMARY KEY (stream, digest))";
+
+/// Longer text does not go into the log.
+const INLINE: usize = 2048;
+
+/// The cursor as it goes into the log; its long parts are kept in the database when this returns.
+pub(super) async fn pack(db: &Metadata, clock: &dyn Clock, stream: &str, cursor: &Cursor) -> Result<Cursor, sqlx::Error> {
+    let Value::Object(parts) = cursor else { return Ok(cursor.clone()) };
+    let mut packed = parts.clone();
+    for (key, part) in parts {
+        let Some(text) = part.as_str().filter(|t| t.len() > INLINE) else { continue };
+        let digest: String = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        sqlx::query("INSERT INTO source_cursors (stream, digest, part, kept_at) VALUES ($1, $2, $3, $4) ON CONFLICT (stream, digest) DO UPDATE SET kept_at = excluded.kept_at")
+            .bind(stream)
+            .bind(&digest)
+            .bind(text)
+            .bind(micros(clock.now()))
+            .execute(db.pool())
+            .await?;
+        packed.insert(key.clone(), json!({"kept": digest}));
+    }
+    Ok(Value::Object(packed))
+}
+
+/// The cursor with its long parts put back; a part that is lost stays a reference.
+pub(super) async fn unpack(db: &Metadata, stream: &str, cursor: Cursor) -> Result<Cursor, sqlx::Error> {
+    let Value::Object(mut parts) = cursor else { return Ok(cursor) };
+    for (_, part) in &mut parts {
+        let Some(digest) = part.get("kept").and_then(Value::as_str) else { continue };
+        let row = sqlx::query("SELECT part FROM source_cursors WHERE stream = $1 AND digest = $2").bind(stream).bind(digest).fetch_optional(db.pool()).await?;
+        if let Some(row) = row {
+            *part = Value::String(row.try_get(0)?);
+        }
+    }
+    Ok(Value::Object(parts))
+}
+
+/// Forgets parts that no committed cursor refers to. `current` is the cursor in the log.
+pub(super) async fn forget(db: &Metadata, stream: &str, current: &Cursor) -> Result<(), sqlx::Error> {
+    let Value::Object(parts) = current else { return Ok(()) };
+    let kept: Vec<&str> = parts.values().filter_map(|p| p.get("kept").and_then(Value::as_str)).collect();
+    // At most one part is long in every cursor that we write.
+    let keep = kept.first().copied().unwrap_or_default();
+    sqlx::query("DELETE FROM source_cursors WHERE stream = $1 AND digest <> $2").bind(stream).bind(keep).execute(db.pool()).await?;
+    Ok(())
+}
