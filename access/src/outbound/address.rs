@@ -43,10 +43,12 @@ fn public_v6(ip: Ipv6Addr) -> bool {
     }
     // Only 2000::/3 is assigned to the public internet; within it some blocks tunnel or document.
     let global = s[0] & 0xe000 == 0x2000;
-    let special = (s[0] == 0x2001 && s[1] < 0x0200)   // Teredo, ORCHID, benchmarks
-        || (s[0] == 0x2001 && s[1] == 0x0db8)         // documentation
-        || s[0] == 0x2002                             // 6to4
-        || (s[0] == 0x3fff && s[1] < 0x1000); // documentation
+    let special = match (s[0], s[1]) {
+        (0x2001, second) => second < 0x0200 || second == 0x0db8, // Teredo, ORCHID, benchmarks; documentation
+        (0x2002, _) => true,                                     // 6to4
+        (0x3fff, second) => second < 0x1000,                     // documentation
+        _ => false,
+    };
     global && !special
 }
 
