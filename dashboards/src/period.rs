@@ -12,7 +12,7 @@ const MAX_BUCKETS: i64 = 1_000;
 
 /// Reads a range as of `now`. A range that ends now ends at the next step of a clock that ticks slower
 /// the longer the range is, so that readers who look at nearly the same moment ask the same question
-/// and share its answer. Moving up, never down, keeps rows that arrived this second inside.
+/// and share its answer. Moving up, never down, keeps rows of this very moment inside.
 ///
 /// # Errors
 /// Says what is wrong with `text` and how to write it.
@@ -22,7 +22,7 @@ pub(crate) fn range(text: &str, now: Timestamp, calendar: &Calendar) -> Result<R
         return Ok(exact);
     }
     let step = step(exact.length());
-    let to = ceil(now, step);
+    let to = next_step(now, step);
     let moved = Range::parse(text, to, calendar)?;
     // `30d` slides along. `now/M` keeps its start, even when the step reaches into the next month.
     let slides = (moved.from - exact.from).to_std().is_ok_and(|by| by <= step);
@@ -38,11 +38,11 @@ fn step(length: TimeDelta) -> Duration {
     Duration::from_secs(*seconds)
 }
 
-fn ceil(now: Timestamp, step: Duration) -> Timestamp {
+fn next_step(now: Timestamp, step: Duration) -> Timestamp {
     let step = i64::try_from(step.as_micros()).unwrap_or(1_000_000).max(1);
     let micros = now.timestamp_micros();
-    let up = micros.div_euclid(step) + i64::from(micros.rem_euclid(step) != 0);
-    DateTime::from_timestamp_micros(up.saturating_mul(step)).unwrap_or(now)
+    let next = micros.div_euclid(step).saturating_add(1).saturating_mul(step);
+    DateTime::from_timestamp_micros(next).unwrap_or(now)
 }
 
 /// The bucket length of a curve over `range`: the one asked for, or one that gives 20 to 100 points;
@@ -143,10 +143,11 @@ mod tests {
     #[test]
     fn readers_within_one_step_share_a_question_and_the_present_second_is_inside() {
         let now = at("2026-03-04T05:06:07.008Z");
-        assert_eq!(ceil(now, step(TimeDelta::days(30))), at("2026-03-04T05:30:00Z"));
-        assert_eq!(ceil(now, step(TimeDelta::hours(24))), at("2026-03-04T05:07:00Z"));
-        assert_eq!(ceil(now, step(TimeDelta::minutes(5))), at("2026-03-04T05:06:08Z"));
+        assert_eq!(next_step(now, step(TimeDelta::days(30))), at("2026-03-04T05:30:00Z"));
+        assert_eq!(next_step(now, step(TimeDelta::hours(24))), at("2026-03-04T05:07:00Z"));
+        assert_eq!(next_step(now, step(TimeDelta::minutes(5))), at("2026-03-04T05:06:08Z"));
         let full = at("2026-03-04T05:30:00Z");
-        assert_eq!(ceil(full, step(TimeDelta::days(30))), full, "a step that is reached is kept");
+        let next = next_step(full, step(TimeDelta::days(30)));
+        assert_eq!(next, at("2026-03-04T06:00:00Z"), "the end is exclusive, so this moment is inside");
     }
 }
