@@ -35,9 +35,9 @@ impl Process {
     /// Working hours promised to the starter.
     fn promise(self) -> f64 {
         match self {
-            Self::Leave | Self::Seal => 16.0,
-            Self::Expense | Self::Purchase => 32.0,
-            Self::Contract => 48.0,
+            Self::Leave | Self::Seal => 12.0,
+            Self::Expense | Self::Purchase => 24.0,
+            Self::Contract => 36.0,
         }
     }
 }

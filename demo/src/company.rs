@@ -226,7 +226,7 @@ fn hire(seed: u64, person: Person, department: usize, rank: usize, start: Day, n
         title,
         entry,
         left,
-        pace: dice.lognormal(45.0, 0.5).clamp(10.0, 150.0),
+        pace: dice.lognormal(140.0, 0.5).clamp(30.0, 360.0),
         mobile: dice.uniform(0.15, 0.65),
         activity: dice.uniform(0.40, 0.70),
     }

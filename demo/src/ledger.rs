@@ -97,7 +97,7 @@ fn line(company: &Company, posting: &Posting, day: Day, n: usize) -> String {
     let vendor = &company.vendors[(day as usize * 31 + n * 7) % company.vendors.len()];
     let voucher = format!("JZ{}{:04}", compact_date(day), n + 1);
     // The last column is text with thousands separators, as the ledger prints it.
-    let amount = if n % 211 == 210 { "#N/A".to_owned() } else { format!("\"{}\"", grouped(posting.cents)) };
+    let amount = if (day as usize * 31 + n) % 499 == 0 { "#N/A".to_owned() } else { format!("\"{}\"", grouped(posting.cents)) };
     format!("{voucher},{},{department},{code} {account},{department}{account},{vendor},{amount}", stamp(posting.at))
 }
 

@@ -1,0 +1,18 @@
+---
+title: { zh: 费用明细, en: Ledger }
+description: { zh: 总账费用凭证，带区域, en: "Expense postings of the ledger, with region" }
+checks:
+  - not_null: [voucher, day, department, amount]
+  - unique: [voucher]
+---
+select
+  l.voucher,
+  l.posted_at,
+  local_date(l.posted_at) as day,
+  l.department,
+  d.region,
+  substr(l.account, 8) as account,
+  l.partner,
+  l.amount
+from clean.ledger l
+left join clean.departments d on d.name = l.department

@@ -1,0 +1,21 @@
+---
+title: { zh: 订单, en: Orders }
+description: { zh: 清洗去重后的 CRM 订单, en: "CRM orders, cleaned, each once" }
+columns: { amount: { zh: 金额, en: Amount }, product: { zh: 产品线, en: Product line } }
+checks:
+  - not_null: [number, ordered_at, region, amount]
+  - unique: [number]
+  - sql: { name: no negative amounts, query: "select number from this where amount < 0" }
+---
+select
+  number,
+  ordered_at,
+  local_date(ordered_at) as day,
+  region,
+  product,
+  customer,
+  seller,
+  quantity,
+  amount,
+  status
+from clean.orders
