@@ -36,7 +36,7 @@ pub mod metric;
 pub mod model;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use calendar::{Calendar, CalendarUnit};
 pub use catalog::{TableChanged, TableInfo};

@@ -13,6 +13,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionContext;
+use object_store::ObjectStore;
 use store::{Metadata, Objects, SharedClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -117,10 +118,20 @@ const STEPS: [&str; 2] = [
 impl Warehouse {
     /// Opens the warehouse on a store. Tables are listed, not yet read.
     pub async fn open(objects: Objects, db: Metadata, clock: SharedClock, settings: Settings) -> Result<Self> {
+        Self::on(objects.store(), db, clock, settings).await
+    }
+
+    /// The same on any store (tests put one that fails in between).
+    pub(crate) async fn on(
+        store: Arc<dyn ObjectStore>,
+        db: Metadata,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Result<Self> {
         db.migrate("warehouse", &STEPS).await?;
         model::prepare(&db).await?;
         let url = ObjectStoreUrl::parse("guanlan://store")?;
-        let place = Place { url, store: objects.store() };
+        let place = Place { url, store };
         let environment = budget::environment(&settings, &place)?;
         let calendar = Arc::new(settings.calendar.clone());
         let mut state = budget::state(environment, &settings);
