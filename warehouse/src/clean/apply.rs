@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use store::{Problem, Step};
 
 use super::column::{Column, Failure};
-use super::reject::{Reject, shown};
+use super::reject::{Reason, Reject, shown};
 use super::spec::CleanSpec;
 use crate::{Error, Result};
 

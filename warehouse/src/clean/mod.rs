@@ -26,6 +26,8 @@ mod versions;
 mod wash;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
 
 pub use apply::{Cleaned, apply};

@@ -171,11 +171,11 @@ fn digits(bytes: &[u8], grouped: bool) -> Option<(Number, usize)> {
     for &byte in bytes {
         match byte {
             b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u128::from(byte - b'0');
-                significant += u32::from(mantissa != 0);
-                if significant > MAX_DIGITS {
+                if significant == MAX_DIGITS {
                     return None;
                 }
+                mantissa = mantissa * 10 + u128::from(byte - b'0');
+                significant += u32::from(mantissa != 0);
                 any = true;
                 run += 1;
                 scale += u32::from(point);

@@ -1,7 +1,11 @@
 //! Answers a question: few scans, gaps filled, both periods side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use access::Permission;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::TableReference;
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use store::{Timestamp, nearest};
 
@@ -12,8 +16,7 @@ use super::formula::Formula;
 use super::grid::{Axis, Cell, Gap, Grid, Key, MAX_CELLS, Series};
 use super::query::{MetricAnswer, MetricQuery, MetricRow, Order};
 use super::spec::{Derived, MAX_DEPTH, Measure, MetricSpec};
-use crate::clean::quoted;
-use crate::{Calendar, Error, Range, Result, Session, TableName};
+use crate::{Answer, Calendar, Error, Range, Result, Session, TableName};
 
 /// Answers `ask` with the rights of the session.
 ///
@@ -21,6 +24,7 @@ use crate::{Calendar, Error, Range, Result, Session, TableName};
 /// `NotFound` for an unknown metric, `Invalid` for a question or definition that does not fit, and
 /// what the session's queries report.
 pub(crate) async fn answer(session: &Session, ask: &MetricQuery) -> Result<MetricAnswer> {
+    session.require(Permission::ReadMetrics, "read metrics")?;
     let warehouse = session.warehouse();
     let definitions = warehouse.definitions();
     let calendar = warehouse.calendar();
@@ -96,8 +100,7 @@ impl Asking<'_> {
         let table = spec.table.as_ref().ok_or_else(|| {
             Error::invalid(format!("metric `{}` has no `table`; run `guanlan check`", ask.metric))
         })?;
-        let from = format!("{}.{}", quoted(table.zone.as_str()), quoted(&table.name));
-        let schema = self.session.check(&format!("SELECT * FROM {from}")).await?;
+        let schema = self.schema(&ask.metric, table).await?;
         let mut found = Found {
             grid: Grid::default(),
             as_of: None,
@@ -106,7 +109,7 @@ impl Asking<'_> {
         };
         for parts in self.scans(ask) {
             let compiled = compile(spec, ask, parts, &schema, self.calendar)?;
-            let answer = self.session.sql(&compiled.sql).await?;
+            let answer = self.run(&compiled.sql).await?;
             if found.query_id.is_empty() {
                 found.query_id.clone_from(&answer.id);
             }
@@ -127,6 +130,26 @@ impl Asking<'_> {
         }
         found.grid.fill(gap(spec), axis, self.now, !ask.by.is_empty());
         Ok(found)
+    }
+
+    async fn schema(&self, metric: &str, table: &TableName) -> Result<SchemaRef> {
+        let query = self.session.begin(&format!("metric {metric}: columns of {table}"));
+        let found = query.context.table(TableReference::partial(table.zone.as_str(), table.name.as_str())).await;
+        let frame = found.map_err(|_| Error::NotFound {
+            what: format!("table {table} of metric `{metric}`"),
+            hint: Some("it appears when its model is built for the first time".to_owned()),
+        })?;
+        Ok(Arc::new(frame.schema().as_arrow().clone()))
+    }
+
+    /// Runs SQL of our own: who may read metrics need not be allowed to write SQL.
+    async fn run(&self, sql: &str) -> Result<Answer> {
+        let query = self.session.begin(sql);
+        let plan = async { Ok(query.context.state().create_logical_plan(sql).await?) };
+        match query.within(plan).await {
+            Ok(plan) => query.answer(plan).await,
+            Err(error) => Err(query.failed(error)),
+        }
     }
 
     /// One scan for both ranges, or two when they overlap: a row can stand in one part only.

@@ -276,14 +276,14 @@ impl Select<'_> {
         let by: Vec<String> = self.by.iter().enumerate().map(|(at, sql)| format!("{sql} AS d{at}")).collect();
         let by_names: Vec<String> = (0..self.by.len()).map(|at| format!("r.d{at}")).collect();
         let row_columns: Vec<String> =
-            key_list.iter().cloned().chain([format!("{time} AS at")]).chain(by).chain([format!("{value} AS v")]).collect();
+            key_list.iter().cloned().chain([format!("{time} AS moment")]).chain(by).chain([format!("{value} AS v")]).collect();
         let outer: Vec<String> = keys.iter().map(|key| format!("r.{key}")).chain(by_names).collect();
         let ordinals: Vec<String> = (1..=outer.len()).map(|at| at.to_string()).collect();
         let (from, times) = (&self.from, self.times()?);
         Ok(format!(
             "SELECT {}, sum(r.v) AS v FROM (SELECT {} FROM {from} WHERE ({times}) AND {}) r \
              JOIN (SELECT {}, max({time}) AS newest FROM {from} WHERE {times} GROUP BY {}) n \
-             ON r.at = n.newest AND {} GROUP BY {}",
+             ON r.moment = n.newest AND {} GROUP BY {}",
             outer.join(", "),
             row_columns.join(", "),
             wanted.join(" AND "),

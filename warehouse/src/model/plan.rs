@@ -1,7 +1,7 @@
 //! From a model's SQL to a plan, and from a planning error to a place in the file.
 
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
@@ -71,6 +71,10 @@ pub(super) fn problem(cx: &SessionContext, spec: &ModelSpec, error: DataFusionEr
         },
         other => Problem::new(other.to_string()),
     };
+    if problem.hint.is_none() && problem.message.contains("ambiguous") {
+        let hint = "name the table as well (`a.id`), or give one of the columns another name with AS";
+        problem.hint = Some(hint.to_owned());
+    }
     if let Some(span) = span {
         problem.at = Some((span.start.line as usize, span.start.column as usize));
     }
@@ -93,7 +97,7 @@ fn missing_table(cx: &SessionContext, sql: &str) -> Option<Problem> {
 }
 
 fn exists(cx: &SessionContext, table: &TableName) -> bool {
-    cx.table_exist((table.zone.as_str(), table.name.as_str())).unwrap_or(false)
+    cx.table_exist(TableReference::partial(table.zone.as_str(), table.name.as_str())).unwrap_or(false)
 }
 
 fn names(cx: &SessionContext, like: &TableName) -> Vec<String> {

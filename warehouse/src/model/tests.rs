@@ -1,0 +1,210 @@
+//! Builds through the warehouse: order of things, checks before publication, increments.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+
+use super::*;
+use crate::clean::fixture::{House, house, table};
+use crate::{Error, Landing};
+
+/// Lands (id, day, amount) rows into raw.orders.
+async fn orders(house: &House, how: Landing, rows: &[(Option<i64>, i32, i64)]) {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter(rows.iter().map(|row| row.0)));
+    let days: ArrayRef = Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.1)));
+    let amounts: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2)));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| format!("n{}", row.2))));
+    let batch = RecordBatch::try_from_iter([("id", ids), ("day", days), ("amount", amounts), ("name", names)]);
+    house.land("raw.orders", how, batch.expect("a batch")).await;
+    house.clock.advance(std::time::Duration::from_secs(60));
+}
+
+const CHECKED: &str = "---
+title: {zh: 订单, en: Orders}
+checks:
+  - not_null: [id]
+  - unique: [id]
+  - rows: {min: 1, max: 4}
+  - accepted: {column: name, values: [n1, n2, n3, n4, n5]}
+  - sql: {name: no negative amounts, query: \"select * from this where amount < 0\"}
+---
+select id, day, amount, name from raw.orders
+";
+
+async fn amounts(house: &House) -> Vec<String> {
+    house.sql("select id, amount from mart.orders order by id, amount").await
+}
+
+#[tokio::test]
+async fn a_failing_check_keeps_the_last_good_version_and_names_the_rows() {
+    let house = house().await;
+    house.model("orders", CHECKED);
+    orders(&house, Landing::Replace, &[(Some(1), 1, 1), (Some(2), 1, 2)]).await;
+    let report = house.warehouse.build("orders").await.expect("it builds");
+    assert!(report.published && report.full && report.rows == 2);
+    assert!(report.checks.iter().all(|check| check.ok) && report.checks.len() == 5);
+    let good = report.version;
+    for (rows, check, failing, sample) in [
+        (vec![(Some(1), 1, 1), (None, 1, 2)], "not_null(id)", 1, Some("id=null")),
+        (vec![(Some(1), 1, 1), (Some(1), 1, 2), (Some(3), 1, 3)], "unique(id)", 2, Some("id=1")),
+        (vec![(Some(7), 1, 9)], "accepted(name)", 1, Some("id=7")),
+        (vec![], "rows", 1, None),
+        ((1..=5).map(|n| (Some(n), 1, n)).collect(), "rows", 1, None),
+    ] {
+        orders(&house, Landing::Replace, &rows).await;
+        let report = house.warehouse.build("orders").await.expect("it builds");
+        assert!(!report.published && report.version == good, "{check}: {report:?}");
+        let failed: Vec<&CheckResult> = report.checks.iter().filter(|check| !check.ok).collect();
+        let [found] = failed.as_slice() else { panic!("{check}: {failed:?}") };
+        assert_eq!((found.name.as_str(), found.failing), (check, failing));
+        assert_eq!(found.samples.first().map(String::as_str), sample);
+        assert!(report.message().contains(check), "{}", report.message());
+        assert_eq!(amounts(&house).await, ["1|1", "2|2"]);
+    }
+    orders(&house, Landing::Replace, &[(Some(1), 1, -5)]).await;
+    let report = house.warehouse.build("orders").await.expect("it builds");
+    let failed: Vec<&str> = report.checks.iter().filter(|c| !c.ok).map(|c| c.name.as_str()).collect();
+    assert_eq!(failed, ["accepted(name)", "no negative amounts"]);
+    let states = states(house.warehouse.db()).await.expect("states");
+    assert!(!states["orders"].ok && states["orders"].message.contains("no negative amounts"));
+    let runs = house.sql("select outcome, count(*) from system.model_runs group by 1 order by 1").await;
+    assert_eq!(runs, ["held|6", "published|1"]);
+    orders(&house, Landing::Replace, &[(Some(1), 1, 4)]).await;
+    assert!(house.warehouse.build("orders").await.expect("it builds").published);
+    assert_eq!(amounts(&house).await, ["1|4"]);
+    assert!(super::states(house.warehouse.db()).await.expect("states")["orders"].ok);
+}
+
+#[tokio::test]
+async fn a_failing_query_keeps_the_last_good_version_and_says_where() {
+    let house = house().await;
+    house.model("orders", CHECKED);
+    orders(&house, Landing::Replace, &[(Some(1), 1, 1)]).await;
+    house.warehouse.build("orders").await.expect("it builds");
+    house.model("orders", &CHECKED.replace("select id, day", "select id,\n  dy"));
+    let error = house.warehouse.build("orders").await.expect_err("no such column");
+    let Error::Sql { line, message, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*line, Some(11), "{error}");
+    assert!(message.contains("orders") && message.contains("dy"), "{message}");
+    assert_eq!(amounts(&house).await, ["1|1"]);
+    assert_eq!(states(house.warehouse.db()).await.expect("states")["orders"].ok, false);
+}
+
+const DAILY: &str = "---
+refresh: {incremental: {key: [day], since: day, lookback: 1d}}
+checks: [{unique: [day, id]}, {rows: {min: 1}}]
+---
+select day, id, sum(amount) as amount from raw.orders
+where $since is null or day >= $since group by 1, 2
+";
+
+async fn daily(house: &House) -> Vec<String> {
+    house.sql("select arrow_cast(day, 'Int32'), id, amount from mart.daily order by 1, 2").await
+}
+
+#[tokio::test]
+async fn an_incremental_model_replaces_what_may_have_changed_and_nothing_else() {
+    let house = house().await;
+    house.model("daily", DAILY);
+    orders(&house, Landing::Append, &[(Some(1), 10, 5), (Some(2), 11, 5), (Some(3), 11, 7)]).await;
+    let report = house.warehouse.build("daily").await.expect("it builds");
+    assert!(report.full && report.published && report.rows == 3, "{report:?}");
+    // Day 11 gets another order of 2, day 12 is new, day 9 lies before the lookback: it waits.
+    orders(&house, Landing::Append, &[(Some(2), 11, 1), (Some(4), 12, 2), (Some(5), 9, 100)]).await;
+    let report = house.warehouse.build("daily").await.expect("it builds");
+    assert!(!report.full && report.published, "{report:?}");
+    assert_eq!(report.rows, 4);
+    assert_eq!(daily(&house).await, ["10|1|5", "11|2|6", "11|3|7", "12|4|2"]);
+    // Another definition computes everything.
+    house.model("daily", &DAILY.replace("lookback: 1d", "lookback: 2d"));
+    let report = house.warehouse.build("daily").await.expect("it builds");
+    assert!(report.full);
+    assert_eq!(daily(&house).await.len(), 5);
+}
+
+#[tokio::test]
+async fn an_incremental_build_equals_a_full_one_when_late_rows_fit_the_lookback() {
+    let (stepwise, at_once) = (house().await, house().await);
+    let keyed = DAILY.replace("key: [day]", "key: [day, id]");
+    stepwise.model("daily", &keyed);
+    at_once.model("daily", &keyed);
+    for step in 0i64..6 {
+        let rows: Vec<(Option<i64>, i32, i64)> = (0..10i64)
+            .map(|n| ((n > 0).then_some((n * 7 + step) % 4), 20 + step as i32 - (n % 2) as i32, n))
+            .collect();
+        for house in [&stepwise, &at_once] {
+            orders(house, Landing::Append, &rows).await;
+        }
+        let report = stepwise.warehouse.build("daily").await.expect("it builds");
+        assert!(report.published && report.full == (step == 0), "{report:?}");
+    }
+    at_once.warehouse.build("daily").await.expect("it builds");
+    assert_eq!(daily(&stepwise).await, daily(&at_once).await);
+}
+
+#[tokio::test]
+async fn a_duplicate_against_published_rows_fails_an_incremental_build() {
+    let house = house().await;
+    house.model(
+        "daily",
+        "---\nrefresh: {incremental: {key: [day], since: day}}\nchecks: [{unique: [id]}]\n---\n\
+         select day, id from raw.orders where $since is null or day >= $since",
+    );
+    orders(&house, Landing::Append, &[(Some(1), 10, 5)]).await;
+    assert!(house.warehouse.build("daily").await.expect("it builds").published);
+    orders(&house, Landing::Append, &[(Some(1), 11, 5)]).await;
+    let report = house.warehouse.build("daily").await.expect("it builds");
+    assert!(!report.published && !report.full, "{report:?}");
+    assert_eq!(house.sql("select count(*) from mart.daily").await, ["1"]);
+}
+
+#[tokio::test]
+async fn models_are_checked_against_the_tables_there_are() {
+    let house = house().await;
+    orders(&house, Landing::Append, &[(Some(1), 10, 5)]).await;
+    let cx = house.warehouse.context();
+    let good = ModelSpec::parse("orders", CHECKED).expect("a model");
+    let schema = check(&good, &cx).await.expect("it fits");
+    assert_eq!(schema.fields().len(), 4);
+    for (from, to, message, at) in [
+        ("raw.orders", "raw.order", "there is no table raw.order (did you mean raw.orders?)", Some((10, 35))),
+        ("select id, day", "select id, dat", "dat", Some((10, 12))),
+        ("select id, day", "selec id, day", "", Some((10, 1))),
+        ("not_null: [id]", "not_null: [ids]", "checks[0].not_null[0]: the SELECT has no column `ids` (did you mean `id`?)", None),
+        ("amount < 0", "amout < 0", "checks[4].sql.query: ", None),
+        ("select id, day", "select id as day, day", "another name with AS", None),
+        ("title:", "columns: {x: X}\ntitle:", "columns.x: the SELECT has no column `x`", None),
+    ] {
+        let text = CHECKED.replace(from, to);
+        let problems = match ModelSpec::parse("orders", &text) {
+            Ok(spec) => check(&spec, &cx).await.expect_err(to),
+            Err(problems) => problems,
+        };
+        let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(found[0].contains(message), "{to}: {found:?}");
+        if at.is_some() {
+            assert_eq!(problems[0].at, at, "{to}: {found:?}");
+        }
+    }
+    assert!(matches!(house.warehouse.build("order").await, Err(Error::NotFound { .. })));
+    assert!(house.warehouse.snapshot(&table("mart.orders")).await.expect("a look").is_none());
+}
+
+#[test]
+fn a_header_is_read_and_its_mistakes_have_a_line() {
+    let spec = ModelSpec::parse("x", CHECKED).expect("a model");
+    assert_eq!((spec.title.en.as_str(), spec.header_lines, spec.checks.len()), ("Orders", 9, 5));
+    let bare = ModelSpec::parse("x", "select 1 as one").expect("a model");
+    assert_eq!((bare.title.zh.as_str(), bare.header_lines), ("x", 0));
+    for (text, at) in [
+        ("---\ntitle: x\nchecs: []\n---\nselect 1", Some((3, 1))),
+        ("---\ntitle: x\nselect 1", None),
+        ("---\ntitle: x\n---\n", Some((4, 1))),
+        ("---\nrefresh: {incremental: {key: [a], since: a}}\n---\nselect 1 as a", None),
+        ("select $since", None),
+        ("---\nchecks: [{rows: {min: 3, max: 2}}]\n---\nselect 1 as a", None),
+    ] {
+        let problems = ModelSpec::parse("x", text).expect_err(text);
+        assert_eq!(problems[0].at, at, "{text}: {problems:?}");
+    }
+}
