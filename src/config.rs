@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 use rules::ChannelSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 use store::{Problem, Span, StoreSpec};
 use warehouse::Title;
 
@@ -28,8 +29,9 @@ pub struct Config {
     #[serde(default)]
     pub metadata: MetadataConfig,
     /// Address and port of the web server; `0.0.0.0:8080` for all addresses of this machine.
-    #[serde(default)]
-    pub listen: Listen,
+    #[serde(default = "this_machine", deserialize_with = "address")]
+    #[schemars(example = "127.0.0.1:8080", example = "0.0.0.0:8080")]
+    pub listen: String,
     /// Limits of a query.
     #[serde(default)]
     pub query: QueryConfig,
@@ -102,16 +104,27 @@ pub struct QueryConfig {
     pub timeout: Span,
 }
 
-/// Address and port of the web server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen(pub SocketAddr);
-
 /// A time zone of the IANA database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timezone(pub Tz);
 
 fn local_data() -> StoreSpec {
     StoreSpec::Local { path: "data".into() }
+}
+
+fn this_machine() -> String {
+    "127.0.0.1:8080".into()
+}
+
+/// An address and port that can be listened at; `localhost` is written as its address.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.replace("localhost:", "127.0.0.1:").parse::<SocketAddr>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(_) => Err(de::Error::custom(format!(
+            "`{text}` is not an address and port; write 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses"
+        ))),
+    }
 }
 
 fn january() -> u8 {
@@ -127,12 +140,6 @@ impl Default for MetadataConfig {
 impl Default for QueryConfig {
     fn default() -> Self {
         Self { memory_mib: 1024, timeout: Span(Duration::from_secs(60)) }
-    }
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self(SocketAddr::from(([127, 0, 0, 1], 8080)))
     }
 }
 
@@ -170,39 +177,42 @@ impl Config {
         found
     }
 
-    /// All settings with their defaults, secrets as references, for `guanlan config show`.
-    pub fn show(&self) -> serde_json::Value {
-        serde_json::to_value(self).expect("a configuration is made of texts, numbers and maps with text keys")
+    /// All settings with their defaults as YAML, secrets as references.
+    pub fn show(&self) -> String {
+        let value = serde_json::to_value(self);
+        let value = value.expect("a configuration is made of texts, numbers and maps with text keys");
+        let mut out = String::new();
+        write_yaml(&value, 0, &mut out);
+        out
     }
 }
 
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || {
-            format!(
-                "`{text}` is not an address and port; write 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses"
-            )
-        };
-        let text = text.replace("localhost:", "127.0.0.1:");
-        text.parse().map(Self).map_err(|_| de::Error::custom(wrong()))
+fn write_yaml(value: &Value, depth: usize, out: &mut String) {
+    let Value::Object(entries) = value else { return };
+    for (key, value) in entries {
+        let indent = "  ".repeat(depth);
+        match value {
+            Value::Null => {}
+            Value::Object(inner) if !inner.is_empty() => {
+                out.push_str(&format!("{indent}{}:\n", scalar(key)));
+                write_yaml(value, depth + 1, out);
+            }
+            // JSON is YAML: lists, numbers and empty maps stay as they are.
+            Value::String(text) => out.push_str(&format!("{indent}{}: {}\n", scalar(key), scalar(text))),
+            other => out.push_str(&format!("{indent}{}: {other}\n", scalar(key))),
+        }
     }
 }
 
-impl Serialize for Listen {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+/// A text that YAML cannot read as anything else stays bare.
+fn scalar(text: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
+    let word = text.chars().all(word) && text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let taken = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    if word && !taken.contains(&text.to_ascii_lowercase().as_str()) {
+        return text.to_owned();
     }
-}
-
-impl JsonSchema for Listen {
-    fn schema_name() -> Cow<'static, str> {
-        "Listen".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "examples": ["127.0.0.1:8080", "0.0.0.0:8080", "[::1]:8080"]})
-    }
+    Value::from(text).to_string()
 }
 
 impl<'de> Deserialize<'de> for Timezone {

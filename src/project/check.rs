@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ingest::SourceSpec;
-use rules::ChannelSpec;
+use rules::{ChannelSpec, Condition};
 use store::{Problem, Step};
 use warehouse::clean::CleanSpec;
 use warehouse::metric::MetricSpec;
@@ -14,7 +14,7 @@ use super::columns::{Catalogue, PlanCache, Schemas};
 use super::files::{Kind, Place};
 use super::finding::{Finding, unknown};
 use super::graph::{Graph, Items, raw_tables};
-use super::item::{Definition, Item};
+use super::item::{Definition, Item, mention};
 
 /// Checks definitions that could all be read.
 pub(crate) struct Checker<'a> {
@@ -179,8 +179,17 @@ impl<'a> Known<'a> {
 
     fn rule_tables(&self, item: &Item) -> Vec<Problem> {
         let Definition::Rule(rule) = &item.definition else { return Vec::new() };
-        let missing = item.uses.tables.iter().filter_map(|table| self.missing_table(table));
-        missing.map(|problem| rule.at_tables(problem)).collect()
+        let missing = item.uses.tables.iter().filter_map(|table| {
+            let problem = self.missing_table(table)?.at_key("when");
+            Some(match &rule.when {
+                Condition::Rows(rows) => {
+                    let (line, column) = mention(&rows.sql, table).unwrap_or((1, 1));
+                    problem.at_key("rows").at_key("sql").at(line, column)
+                }
+                _ => problem.at_key("stale").at_key("table"),
+            })
+        });
+        missing.collect()
     }
 
     /// A problem when no definition fills the table and it does not exist either.

@@ -16,6 +16,7 @@ use warehouse::{TableName, Zone};
 use super::files::{Kind, Place};
 use super::graph::{Graph, Items};
 use super::item::{Definition, Item};
+use super::planner;
 
 /// Plans kept between two checks; more than any project has models, so dropping them all is rare.
 const KEPT_PLANS: usize = 20_000;
@@ -113,7 +114,8 @@ impl Schemas {
             (table, schema).hash(&mut key);
         }
         let planned = plans.plan(key.finish(), || {
-            let context = warehouse::offline(tables);
+            let context = planner::context(tables)
+                .map_err(|error| vec![Problem::new(format!("the model cannot be planned: {error}"))])?;
             // Planning over empty tables never waits for anything.
             futures::executor::block_on(warehouse::model::check(model, &context))
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dashboards::{DashboardSpec, Tile};
 use ingest::SourceSpec;
-use rules::RuleSpec;
+use rules::{Condition, RuleSpec};
 use store::Problem;
 use warehouse::clean::CleanSpec;
 use warehouse::metric::{Measure, MetricSpec};
@@ -87,26 +87,31 @@ impl Item {
         flaw(problem, &self.positions).in_file(&self.file)
     }
 
-    /// The place where a table is first named in the text, for references that carry no position.
+    /// The place in the file where a model first names a table.
     pub(crate) fn mention(&self, table: &TableName) -> (usize, usize) {
-        let name = table.to_string();
-        let bare = format!("{}.\"{}\"", table.zone, table.name);
-        for (index, line) in self.text.lines().enumerate().skip(self.header_lines) {
-            let lower = line.to_ascii_lowercase();
-            for wanted in [&name, &bare] {
-                let found = lower.match_indices(wanted.as_str()).find(|(at, _)| {
-                    let word = |c: char| c.is_alphanumeric() || c == '_';
-                    let before = lower[..*at].chars().next_back().is_some_and(word);
-                    let after = lower[at + wanted.len()..].chars().next().is_some_and(word);
-                    !before && !after
-                });
-                if let Some((at, _)) = found {
-                    return (index + 1, line[..at].chars().count() + 1);
-                }
-            }
-        }
-        (self.header_lines + 1, 1)
+        let above = self.header_lines;
+        let sql: Vec<&str> = self.text.lines().skip(above).collect();
+        let (line, column) = mention(&sql.join("\n"), table).unwrap_or((1, 1));
+        (line + above, column)
     }
+}
+
+/// Line and column where SQL first names a table; references carry no position of their own.
+pub(crate) fn mention(sql: &str, table: &TableName) -> Option<(usize, usize)> {
+    let quoted = format!("{}.\"{}\"", table.zone, table.name);
+    let names = [table.to_string(), quoted, table.name.clone()];
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    names.iter().find_map(|name| {
+        sql.lines().enumerate().find_map(|(index, line)| {
+            let lower = line.to_ascii_lowercase();
+            let (at, _) = lower.match_indices(name.as_str()).find(|(at, _)| {
+                let before = lower[..*at].chars().next_back().is_some_and(word);
+                let after = lower[at + name.len()..].chars().next().is_some_and(word);
+                !before && !after
+            })?;
+            Some((index + 1, line[..at].chars().count() + 1))
+        })
+    })
 }
 
 fn flaw(problem: Problem, positions: &Positions) -> Flaw {
@@ -164,8 +169,13 @@ impl Uses {
     }
 
     fn rule(&mut self, rule: &RuleSpec) {
-        self.places.extend(rule.metric().map(|name| Place::new(Kind::Metric, name)));
-        self.tables.extend(rule.tables());
+        self.places.extend(rule.ask.iter().map(|ask| Place::new(Kind::Metric, ask.metric.as_str())));
+        match &rule.when {
+            Condition::Stale(stale) => drop(self.tables.insert(stale.table.clone())),
+            // SQL that cannot be read is told by the rule's own check.
+            Condition::Rows(rows) => self.tables.extend(warehouse::references(&rows.sql).unwrap_or_default()),
+            _ => {}
+        }
         if !rule.notify.is_empty() {
             self.named.insert(Place::new(Kind::Config, ""));
         }

@@ -16,6 +16,7 @@ mod graph;
 mod item;
 mod load;
 mod plan;
+mod planner;
 mod positions;
 mod schemas;
 mod settle;
