@@ -6,8 +6,6 @@ pub(crate) mod encoding;
 pub(crate) mod json;
 pub(crate) mod parquet;
 pub(crate) mod sink;
-#[cfg(test)]
-mod tests;
 pub(crate) mod xes;
 pub(crate) mod xlsx;
 mod zip_guard;

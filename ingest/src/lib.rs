@@ -19,3 +19,5 @@ pub use error::{Error, SourceError};
 pub use source::{Cursor, Pull, Source, Stream};
 pub use spec::*;
 pub use sync::{Ingest, Progress, Quiet, StreamReport, SyncReport, TestReport};
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 
-pub use crate::error::SourceError;
+use crate::error::SourceError;
 use crate::spec::StreamSpec;
 
 /// Where reading stands, opaque to everyone but the source that wrote it.

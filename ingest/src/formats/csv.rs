@@ -55,11 +55,16 @@ pub(crate) fn read(path: &Path, spec: &CsvSpec, sink: &mut Sink) -> Result<(), S
     let cut = sample.len() as u64 == SNIFFED;
     let by = delimiter(spec).map_err(SourceError::never)?.unwrap_or_else(|| sniff(&sample, cut));
     // Line numbers help only where lines end in \n; old Mac files are counted by row.
-    let by_line = sample.contains(&b'\n');
+    let first_end = sample.iter().position(|b| *b == b'\n');
+    let lines = match first_end {
+        None => Lines::ByRow,
+        Some(at) if at > 0 && sample[at - 1] == b'\r' => Lines::CrLf,
+        Some(_) => Lines::Lf,
+    };
     let since = Rc::new(Cell::new(0));
     let guarded = Guard { inner: Bytes::new(sample).chain(text), since: since.clone() };
     let rows = ReaderBuilder::new().delimiter(by).has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(guarded);
-    Parse { rows, since, by, by_line, skipped: spec.skip as u64 }.run(spec.header, sink)
+    Parse { rows, since, by, lines, skipped: spec.skip as u64 }.run(spec.header, sink)
 }
 
 /// Counts bytes since the last row ended and refuses endless rows.
@@ -79,11 +84,19 @@ impl<R: Read> Read for Guard<R> {
     }
 }
 
+/// How rows are numbered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    Lf,
+    CrLf,
+    ByRow,
+}
+
 struct Parse<R> {
     rows: Reader<Guard<R>>,
     since: Rc<Cell<u64>>,
     by: u8,
-    by_line: bool,
+    lines: Lines,
     skipped: u64,
 }
 
@@ -133,7 +146,9 @@ impl<R: Read> Parse<R> {
     /// The row's number in the file: the line it starts on.
     fn number(&self, record: &ByteRecord, ordinal: u64) -> i64 {
         let line = match record.position() {
-            Some(position) if self.by_line => position.line(),
+            Some(position) if self.lines == Lines::Lf => position.line(),
+            // The reader leaves the \n of a \r\n to the next row, and counts it there.
+            Some(position) if self.lines == Lines::CrLf => position.line() + u64::from(ordinal > 1),
             _ => ordinal,
         };
         (line + self.skipped) as i64

@@ -1,0 +1,10 @@
+//! Through the doors that a server uses: real files, real databases, a real warehouse on disk.
+
+mod bad_files;
+mod files;
+mod mysql;
+mod postgres;
+mod real_data;
+mod rest;
+mod sqlite;
+mod support;

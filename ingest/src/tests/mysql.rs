@@ -1,0 +1,59 @@
+use serde_json::json;
+use sqlx::{Connection, Executor, MySqlConnection};
+
+use super::support::{House, clock, mariadb, spec};
+use crate::contract::resumes_anywhere;
+use crate::sources::mysql::Mysql;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
+    let Some(server) = mariadb() else { return };
+    let house = House::new().await;
+    let url = format!("mysql://guanlan:se%25cret@127.0.0.1:{}/shop", server.port);
+    house.folder.write("my.url", &url);
+    let mut db = MySqlConnection::connect(&url).await.unwrap();
+    db.execute(
+        "CREATE TABLE t (id INT PRIMARY KEY, tiny TINYINT, flag BOOLEAN, ub BIGINT UNSIGNED, f FLOAT, d DOUBLE, n DECIMAL(12,3), name VARCHAR(20) CHARACTER SET utf8mb4,
+           txt TEXT, day DATE, at DATETIME(6), ts TIMESTAMP NULL, tm TIME, y YEAR, j JSON, e ENUM('a','b'), b BLOB, bits BIT(3))",
+    )
+    .await
+    .unwrap();
+    db.execute(
+        "INSERT INTO t VALUES (1, -5, 1, 18446744073709551615, 1.5, 2.25, -123.456, '观澜😀', 'long', '1999-12-31', '2026-01-02 03:04:05.678901', '2026-01-02 03:04:05',
+           '12:30:00', 2026, '{\"a\":1}', 'b', x'DEAD', b'101'), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    )
+    .await
+    .unwrap();
+    let spec_t = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"t": {"table": "t"}, "q": {"query": "select id, n*2 as twice from t"}}}));
+    let report = house.sync(&spec_t).await;
+    assert!(report.ok(), "{report:?}");
+    let row = house.sql("select tiny, flag, ub, f, d, n, name, txt, day, tm, y, j, e, encode(b, 'hex'), cast(at as text) from raw.s_t where id = 1").await.remove(0);
+    assert_eq!(row[..14], ["-5", "true", "18446744073709551615", "1.5", "2.25", "-123.456", "观澜😀", "long", "1999-12-31", "12:30:00", "2026", "{\"a\":1}", "b", "dead"]);
+    assert!(row[14].starts_with("2026-01-02T03:04:05.678901"), "{row:?}");
+    assert_eq!(house.sql("select flag, n, ts from raw.s_t where id = 2").await, [["∅", "∅", "∅"]]);
+
+    db.execute("CREATE TABLE many AS SELECT seq AS id, TIMESTAMP('2026-01-01') + INTERVAL seq DIV 100 SECOND AS at FROM seq_1_to_420000").await.unwrap();
+    let spec_m = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"many": {"table": "many", "mode": {"incremental": {"cursor": "at"}}}}}));
+    let cursors = resumes_anywhere(&Mysql::new(&url, clock()).unwrap(), &spec_m.streams["many"], 420_000).await;
+    assert!(cursors.len() >= 2);
+    assert_eq!(house.sync_one(&spec_m).await.rows, 420_000);
+    db.execute("INSERT INTO many SELECT 500001, MAX(at) FROM many").await.unwrap();
+    assert_eq!(house.sync_one(&spec_m).await.rows, 1);
+    refusals(&house, server.port).await;
+}
+
+async fn refusals(house: &House, port: u16) {
+    let cases = [
+        (format!("mysql://guanlan:wr0ng@127.0.0.1:{port}/shop"), "t", "wrong password"),
+        (format!("mysql://guanlan:se%25cret@127.0.0.1:{port}/nowhere"), "t", "no database `nowhere`"),
+        ("mysql://guanlan:wr0ng@127.0.0.1:1/shop".to_owned(), "t", "cannot be reached"),
+        (format!("mysql://guanlan:se%25cret@127.0.0.1:{port}/shop"), "missing", "`missing` does not exist"),
+    ];
+    for (url, table, expected) in cases {
+        house.folder.write("my.url", &url);
+        let spec = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"x": {"table": table}}}));
+        let error = house.sync_one(&spec).await.error.unwrap_or_else(|| panic!("{expected}: no error")).to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!error.contains("wr0ng") && !error.contains("se%25cret"), "{error}");
+    }
+}
