@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{cast, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
@@ -63,9 +61,8 @@ impl Cleaner {
         for (name, column) in spec.columns.iter() {
             match Column::compile(name, column, zone) {
                 Ok(column) => columns.push(column),
-                Err(problem) => problems.push(
-                    problem.within(Step::Key(name.to_owned())).within(Step::Key("columns".to_owned())),
-                ),
+                Err(problem) => problems
+                    .push(problem.within(Step::Key(name.to_owned())).within(Step::Key("columns".to_owned()))),
             }
         }
         for column in &mut columns {

@@ -1,8 +1,8 @@
 //! One clean column: compiled once, then run over batches.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder,
-    StringBuilder, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
@@ -50,10 +50,9 @@ impl Column {
         let mut formats = Vec::new();
         for (index, text) in spec.formats.iter().enumerate() {
             let format = Format::parse(text).map_err(|message| {
-                Problem::new(message)
-                    .at_key("formats")
-                    .at_index(index)
-                    .hint("use strftime codes such as `%Y-%m-%d %H:%M:%S`, or `excel`, `iso`, `unix`, `unix_ms`")
+                Problem::new(message).at_key("formats").at_index(index).hint(
+                    "use strftime codes such as `%Y-%m-%d %H:%M:%S`, or `excel`, `iso`, `unix`, `unix_ms`",
+                )
             })?;
             formats.push(format);
         }
@@ -143,7 +142,10 @@ impl<T: Target> Filling<'_, T> {
                 self.wholes(source);
             }
             DataType::Float16 | DataType::Float32 | DataType::Float64 if typed => self.reals(source),
-            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..)
+            DataType::Decimal32(..)
+            | DataType::Decimal64(..)
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..)
                 if typed =>
             {
                 self.exacts(source);
@@ -213,7 +215,9 @@ impl<T: Target> Filling<'_, T> {
         };
         let array = array.as_primitive::<Decimal128Type>();
         self.each(source, |target, row| match array.is_valid(row) {
-            true => target.exact(Number { mantissa: array.value(row), scale: u32::from(scale.unsigned_abs()) }),
+            true => {
+                target.exact(Number { mantissa: array.value(row), scale: u32::from(scale.unsigned_abs()) })
+            }
             false => Err(Reason::TooLarge),
         });
     }

@@ -72,7 +72,13 @@ impl House {
     }
 
     /// Lands text rows the way a CSV file comes: with file, row number and time of landing.
-    pub(crate) async fn land_texts(&self, name: &str, how: Landing, columns: &[&str], rows: &[Vec<Option<String>>]) {
+    pub(crate) async fn land_texts(
+        &self,
+        name: &str,
+        how: Landing,
+        columns: &[&str],
+        rows: &[Vec<Option<String>>],
+    ) {
         let loaded = self.clock.now().timestamp_micros();
         let mut arrays: Vec<(String, ArrayRef)> = columns
             .iter()

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{new_id, nearest};
+use store::{nearest, new_id};
 use tokio::sync::mpsc;
 
 use super::apply::{Cleaner, invalid};

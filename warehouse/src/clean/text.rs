@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn an_empty_text_is_no_value_unless_the_null_words_say_otherwise() {
         assert_eq!(read(&ColumnSpec::default(), "  "), None);
-        let listed = ColumnSpec { null_values: Some(vec!["-".into(), "NULL".into()]), ..ColumnSpec::default() };
+        let listed =
+            ColumnSpec { null_values: Some(vec!["-".into(), "NULL".into()]), ..ColumnSpec::default() };
         assert_eq!(read(&listed, "-"), None);
         assert_eq!(read(&listed, " NULL "), None);
         assert_eq!(read(&listed, ""), Some(String::new()));
@@ -136,7 +137,8 @@ mod tests {
     fn codes_become_meanings_and_unknown_codes_follow_otherwise() {
         let with = |otherwise| ColumnSpec {
             map: Some(CodeMap {
-                values: [("R".to_owned(), "running".to_owned()), ("完成".to_owned(), "completed".to_owned())].into(),
+                values: [("R".to_owned(), "running".to_owned()), ("完成".to_owned(), "completed".to_owned())]
+                    .into(),
                 otherwise,
             }),
             ..ColumnSpec::default()

@@ -1,11 +1,9 @@
 //! Answers a question: few scans, gaps filled, both periods side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use access::Permission;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::TableReference;
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use store::{Timestamp, nearest};
 
@@ -16,9 +14,11 @@ use super::formula::Formula;
 use super::grid::{Axis, Cell, Gap, Grid, Key, MAX_CELLS, Series};
 use super::query::{MetricAnswer, MetricQuery, MetricRow, Order};
 use super::spec::{Derived, MAX_DEPTH, Measure, MetricSpec};
-use crate::{Answer, Calendar, Error, Range, Result, Session, TableName};
+use crate::clean::quoted;
+use crate::{Calendar, Error, Range, Result, Session, TableName};
 
-/// Answers `ask` with the rights of the session.
+/// Answers `ask` with the rights of the session, which must be one made by [`Session::metric`]: who
+/// may read metrics need not be allowed to write SQL.
 ///
 /// # Errors
 /// `NotFound` for an unknown metric, `Invalid` for a question or definition that does not fit, and
@@ -75,7 +75,12 @@ impl Asking<'_> {
         })
     }
 
-    fn metric<'b>(&'b self, ask: &'b MetricQuery, axis: &'b Axis, depth: usize) -> BoxFuture<'b, Result<Found>> {
+    fn metric<'b>(
+        &'b self,
+        ask: &'b MetricQuery,
+        axis: &'b Axis,
+        depth: usize,
+    ) -> BoxFuture<'b, Result<Found>> {
         async move {
             let Some(spec) = self.metrics.get(&ask.metric) else {
                 let near = nearest(&ask.metric, self.metrics.keys().map(String::as_str));
@@ -101,15 +106,11 @@ impl Asking<'_> {
             Error::invalid(format!("metric `{}` has no `table`; run `guanlan check`", ask.metric))
         })?;
         let schema = self.schema(&ask.metric, table).await?;
-        let mut found = Found {
-            grid: Grid::default(),
-            as_of: None,
-            tables: BTreeSet::new(),
-            query_id: String::new(),
-        };
+        let mut found =
+            Found { grid: Grid::default(), as_of: None, tables: BTreeSet::new(), query_id: String::new() };
         for parts in self.scans(ask) {
             let compiled = compile(spec, ask, parts, &schema, self.calendar)?;
-            let answer = self.run(&compiled.sql).await?;
+            let answer = self.session.sql(&compiled.sql).await?;
             if found.query_id.is_empty() {
                 found.query_id.clone_from(&answer.id);
             }
@@ -133,23 +134,15 @@ impl Asking<'_> {
     }
 
     async fn schema(&self, metric: &str, table: &TableName) -> Result<SchemaRef> {
-        let query = self.session.begin(&format!("metric {metric}: columns of {table}"));
-        let found = query.context.table(TableReference::partial(table.zone.as_str(), table.name.as_str())).await;
-        let frame = found.map_err(|_| Error::NotFound {
-            what: format!("table {table} of metric `{metric}`"),
-            hint: Some("it appears when its model is built for the first time".to_owned()),
-        })?;
-        Ok(Arc::new(frame.schema().as_arrow().clone()))
-    }
-
-    /// Runs SQL of our own: who may read metrics need not be allowed to write SQL.
-    async fn run(&self, sql: &str) -> Result<Answer> {
-        let query = self.session.begin(sql);
-        let plan = async { Ok(query.context.state().create_logical_plan(sql).await?) };
-        match query.within(plan).await {
-            Ok(plan) => query.answer(plan).await,
-            Err(error) => Err(query.failed(error)),
-        }
+        let all = format!("SELECT * FROM {}.{}", quoted(table.zone.as_str()), quoted(&table.name));
+        self.session.check(&all).await.map_err(|error| match error {
+            Error::NotFound { hint, .. } => Error::NotFound {
+                what: format!("table {table} of metric `{metric}`"),
+                hint: hint
+                    .or_else(|| Some("it appears when its model is built for the first time".to_owned())),
+            },
+            other => other,
+        })
     }
 
     /// One scan for both ranges, or two when they overlap: a row can stand in one part only.
@@ -164,7 +157,13 @@ impl Asking<'_> {
         }
     }
 
-    async fn derived(&self, derived: &Derived, ask: &MetricQuery, axis: &Axis, depth: usize) -> Result<Found> {
+    async fn derived(
+        &self,
+        derived: &Derived,
+        ask: &MetricQuery,
+        axis: &Axis,
+        depth: usize,
+    ) -> Result<Found> {
         let formula = Formula::parse(&derived.expression)
             .map_err(|reason| Error::invalid(format!("metric `{}`: {reason}", ask.metric)))?;
         let asks: Vec<MetricQuery> = derived
@@ -189,7 +188,11 @@ impl Asking<'_> {
             grid,
             as_of: parts.iter().filter_map(|part| part.as_of).min(),
             tables: parts.iter().flat_map(|part| part.tables.iter().cloned()).collect(),
-            query_id: parts.into_iter().map(|part| part.query_id).find(|id| !id.is_empty()).unwrap_or_default(),
+            query_id: parts
+                .into_iter()
+                .map(|part| part.query_id)
+                .find(|id| !id.is_empty())
+                .unwrap_or_default(),
         })
     }
 

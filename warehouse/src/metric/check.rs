@@ -23,9 +23,7 @@ pub fn check(
         return problems;
     }
     if spec.table.is_none() {
-        problems.push(
-            Problem::new("the metric names no table").hint("add `table: mart.<model>`"),
-        );
+        problems.push(Problem::new("the metric names no table").hint("add `table: mart.<model>`"));
     }
     match &spec.time {
         None => problems.push(
@@ -36,9 +34,7 @@ pub fn check(
     }
     if let Some(schema) = schema {
         for dimension in spec.dimensions.names() {
-            problems.extend(
-                unknown(dimension, schema).map(|p| p.at_key("dimensions").at_key(dimension)),
-            );
+            problems.extend(unknown(dimension, schema).map(|p| p.at_key("dimensions").at_key(dimension)));
         }
     }
     let at = |problem: Problem| problem.within(Step::Key("measure".into()));

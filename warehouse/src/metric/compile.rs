@@ -61,7 +61,9 @@ pub(crate) fn compile(
             let columns = [measure.term(&ratio.numerator)?, measure.term(&ratio.denominator)?];
             query.plain(&columns, None)?
         }
-        Measure::Latest(of) => query.latest(&measure.number(&of.column)?, measure.filter(of.filter.as_deref())?)?,
+        Measure::Latest(of) => {
+            query.latest(&measure.number(&of.column)?, measure.filter(of.filter.as_deref())?)?
+        }
         Measure::Count(of) => query.plain(&["count(*)".to_owned()], measure.filter(of.filter.as_deref())?)?,
         Measure::Quantile(of) => {
             let value = measure.number(&of.column)?;
@@ -70,9 +72,15 @@ pub(crate) fn compile(
             query.plain(&[aggregate], measure.filter(of.filter.as_deref())?)?
         }
         Measure::Sum(of) => query.plain(&[measure.sum(of)?], measure.filter(of.filter.as_deref())?)?,
-        Measure::Average(of) => query.plain(&[measure.of("avg", of)?], measure.filter(of.filter.as_deref())?)?,
-        Measure::Minimum(of) => query.plain(&[measure.of("min", of)?], measure.filter(of.filter.as_deref())?)?,
-        Measure::Maximum(of) => query.plain(&[measure.of("max", of)?], measure.filter(of.filter.as_deref())?)?,
+        Measure::Average(of) => {
+            query.plain(&[measure.of("avg", of)?], measure.filter(of.filter.as_deref())?)?
+        }
+        Measure::Minimum(of) => {
+            query.plain(&[measure.of("min", of)?], measure.filter(of.filter.as_deref())?)?
+        }
+        Measure::Maximum(of) => {
+            query.plain(&[measure.of("max", of)?], measure.filter(of.filter.as_deref())?)?
+        }
         Measure::Distinct(of) => {
             query.plain(&[measure.distinct(of)?], measure.filter(of.filter.as_deref())?)?
         }
@@ -214,7 +222,11 @@ impl TimeColumn {
     /// True for times inside `[from, to)`; a date counts with its midnight in the site's zone.
     fn within(&self, range: &Range, calendar: &Calendar) -> String {
         let time = &self.sql;
-        format!("{time} >= {} AND {time} < {}", self.point(range.from, calendar), self.point(range.to, calendar))
+        format!(
+            "{time} >= {} AND {time} < {}",
+            self.point(range.from, calendar),
+            self.point(range.to, calendar)
+        )
     }
 
     fn point(&self, t: store::Timestamp, calendar: &Calendar) -> String {
@@ -245,8 +257,11 @@ impl Select<'_> {
         let mut columns = self.groups();
         let groups = columns.len();
         columns.extend(values.iter().cloned());
-        let named: Vec<String> =
-            columns.iter().zip(self.names(values.len())).map(|(sql, name)| format!("{sql} AS {name}")).collect();
+        let named: Vec<String> = columns
+            .iter()
+            .zip(self.names(values.len()))
+            .map(|(sql, name)| format!("{sql} AS {name}"))
+            .collect();
         let mut predicates = vec![format!("({})", self.times()?)];
         predicates.extend(self.filters.iter().cloned());
         predicates.extend(filter.map(|sql| format!("({sql})")));
@@ -265,7 +280,8 @@ impl Select<'_> {
     fn latest(&self, value: &str, filter: Option<String>) -> Result<String> {
         let time = &self.time.sql;
         let keys: Vec<String> = self.keys().iter().map(|(_, name)| (*name).to_owned()).collect();
-        let key_list: Vec<String> = self.keys().iter().map(|(sql, name)| format!("{sql} AS {name}")).collect();
+        let key_list: Vec<String> =
+            self.keys().iter().map(|(sql, name)| format!("{sql} AS {name}")).collect();
         let keys_sql: Vec<String> = (1..=keys.len()).map(|at| at.to_string()).collect();
         let same: Vec<String> = keys.iter().map(|key| format!("r.{key} = n.{key}")).collect();
         let mut wanted = self.filters.clone();
@@ -275,8 +291,13 @@ impl Select<'_> {
         }
         let by: Vec<String> = self.by.iter().enumerate().map(|(at, sql)| format!("{sql} AS d{at}")).collect();
         let by_names: Vec<String> = (0..self.by.len()).map(|at| format!("r.d{at}")).collect();
-        let row_columns: Vec<String> =
-            key_list.iter().cloned().chain([format!("{time} AS moment")]).chain(by).chain([format!("{value} AS v")]).collect();
+        let row_columns: Vec<String> = key_list
+            .iter()
+            .cloned()
+            .chain([format!("{time} AS moment")])
+            .chain(by)
+            .chain([format!("{value} AS v")])
+            .collect();
         let outer: Vec<String> = keys.iter().map(|key| format!("r.{key}")).chain(by_names).collect();
         let ordinals: Vec<String> = (1..=outer.len()).map(|at| at.to_string()).collect();
         let (from, times) = (&self.from, self.times()?);

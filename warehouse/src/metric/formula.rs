@@ -91,7 +91,8 @@ impl<'a> Parser<'a> {
         let mut left = operand(self)?;
         loop {
             self.spaces();
-            let Some((_, operator)) = operators.iter().find(|(sign, _)| self.rest().starts_with(*sign)) else {
+            let Some((_, operator)) = operators.iter().find(|(sign, _)| self.rest().starts_with(*sign))
+            else {
                 return Ok(left);
             };
             self.at += 1;
@@ -134,9 +135,9 @@ impl<'a> Parser<'a> {
     fn number(&mut self) -> Result<Formula, String> {
         let start = self.at;
         let text = self.take(|c| c.is_ascii_digit() || c == '.');
-        text.parse().map(Formula::Number).map_err(|_| {
-            format!("`{text}` at character {} is not a number", start + 1)
-        })
+        text.parse()
+            .map(Formula::Number)
+            .map_err(|_| format!("`{text}` at character {} is not a number", start + 1))
     }
 
     fn take(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {

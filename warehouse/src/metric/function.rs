@@ -4,9 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray};
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, TimeDelta};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::{DataFusionError, Result};
@@ -105,9 +103,9 @@ fn parse(grain: &str) -> Result<Grain> {
 impl BucketStart {
     fn starts(&self, time: &ArrayRef, grain: Grain) -> Result<ArrayRef> {
         let starts: TimestampMicrosecondArray = match time.data_type() {
-            DataType::Date32 => mapped(time.as_primitive::<Date32Type>(), |days, all| {
-                self.of_days(days, all, grain)
-            })?,
+            DataType::Date32 => {
+                mapped(time.as_primitive::<Date32Type>(), |days, all| self.of_days(days, all, grain))?
+            }
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 mapped(time.as_primitive::<TimestampMicrosecondType>(), |micros, all| {
                     self.of_instants(micros, all, grain)
@@ -144,7 +142,8 @@ impl BucketStart {
 
     fn of_days(&self, ends: (i32, i32), rows: usize, grain: Grain) -> Result<Starts<i32>> {
         let calendar = self.calendar.clone();
-        let start = move |days: i32| day(days).map(|day| start_of_day(grain, day, &calendar).timestamp_micros());
+        let start =
+            move |days: i32| day(days).map(|day| start_of_day(grain, day, &calendar).timestamp_micros());
         let count = i64::from(ends.1) - i64::from(ends.0) + 1;
         if count > (rows as i64).max(64) * 4 {
             return Ok(Starts::Each(Box::new(start)));

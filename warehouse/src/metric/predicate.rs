@@ -11,7 +11,17 @@ use store::nearest;
 
 /// Functions that look at more than one row.
 const AGGREGATES: [&str; 12] = [
-    "count", "sum", "avg", "mean", "min", "max", "median", "stddev", "var", "array_agg", "string_agg",
+    "count",
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "median",
+    "stddev",
+    "var",
+    "array_agg",
+    "string_agg",
     "percentile_cont",
 ];
 

@@ -69,7 +69,8 @@ impl Audit {
     async fn accepted(&self, accepted: &Accepted) -> Result<CheckResult> {
         let column = quoted(&accepted.column);
         let values: Vec<String> = accepted.values.iter().map(|value| literal(value)).collect();
-        let outside = format!("{column} IS NOT NULL AND CAST({column} AS VARCHAR) NOT IN ({})", values.join(", "));
+        let outside =
+            format!("{column} IS NOT NULL AND CAST({column} AS VARCHAR) NOT IN ({})", values.join(", "));
         let name = format!("accepted({})", accepted.column);
         self.failing_rows(name, &outside, "hold a value that is not accepted").await
     }
@@ -97,7 +98,8 @@ impl Audit {
         if failing == 0 {
             return Ok(CheckResult::held(name));
         }
-        let sql = format!("SELECT {keys} FROM ({groups}) ORDER BY \"rows of key\" DESC, {keys} LIMIT {SAMPLES}");
+        let sql =
+            format!("SELECT {keys} FROM ({groups}) ORDER BY \"rows of key\" DESC, {keys} LIMIT {SAMPLES}");
         let samples = samples(self.whole.sql(&sql).await?).await?;
         Ok(CheckResult::failed(name, failing, samples, "share their key with another row"))
     }
@@ -158,13 +160,14 @@ impl CheckResult {
 /// The single number that a query returns.
 async fn number(cx: &SessionContext, sql: &str) -> Result<u64> {
     let batches = cx.sql(sql).await?.collect().await?;
-    let value = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| {
-        arrow::util::display::array_value_to_string(batch.column(0), 0)
-    });
+    let value = batches
+        .iter()
+        .find(|batch| batch.num_rows() > 0)
+        .map(|batch| arrow::util::display::array_value_to_string(batch.column(0), 0));
     match value {
-        Some(text) => text?
-            .parse()
-            .map_err(|_| Error::invalid("a check counted to something that is no number")),
+        Some(text) => {
+            text?.parse().map_err(|_| Error::invalid("a check counted to something that is no number"))
+        }
         None => Ok(0),
     }
 }

@@ -1,6 +1,7 @@
 //! Builds a model: stage, check, publish. Readers see the last good version until the new one is
 //! published as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -16,7 +17,7 @@ use super::plan;
 use super::progress::{self, since_value};
 use super::runs::{Outcome, Run, record};
 use super::spec::{Check, Incremental, ModelSpec, Refresh};
-use crate::{Error, Landing, LoadMark, Result, Staged, TableName, Warehouse, Zone};
+use crate::{Error, Landing, LoadMark, Result, Staged, TableName, Warehouse, Zone, references};
 
 /// What one build did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +43,17 @@ impl BuildReport {
 }
 
 impl Warehouse {
+    /// Whether a model's table is older than its definition or any table it reads.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown model, `Sql` when its tables cannot be told, or what the log reports.
+    pub async fn is_stale(&self, model: &str) -> Result<bool> {
+        let build = Build::new(self, model)?;
+        let inputs = build.inputs().await?;
+        let mark = self.mark(&build.table, &build.stream).await?;
+        Ok(!mark.is_some_and(|mark| progress::stands(&mark, &build.definition, &inputs)))
+    }
+
     /// Computes a model and publishes it as `mart.<model>` if its checks hold. The run is
     /// recorded in `system.model_runs`.
     ///
@@ -106,6 +118,8 @@ impl<'a> Build<'a> {
     }
 
     async fn run(&self) -> Result<BuildReport> {
+        // Read before the rows are: a table that moves on meanwhile makes the model stale again.
+        let inputs = self.inputs().await?;
         let mark = self.warehouse.mark(&self.table, &self.stream).await?;
         let since = match (&self.spec.refresh, &mark) {
             (Refresh::Incremental(how), Some(mark)) if progress::wrote(mark, &self.definition) => {
@@ -140,11 +154,23 @@ impl<'a> Build<'a> {
         let mark = LoadMark {
             stream: self.stream.clone(),
             seq: mark.map_or(0, |mark| mark.seq) + 1,
-            cursor: progress::cursor(&self.definition),
+            cursor: progress::cursor(&self.definition, &inputs),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
         report.version = Some(self.publish(staged, incremental, mark).await?);
         Ok(report)
+    }
+
+    /// The tables the model reads, with their versions now; -1 for one that does not exist.
+    async fn inputs(&self) -> Result<BTreeMap<String, i64>> {
+        let mut inputs = BTreeMap::new();
+        for table in references(&self.spec.sql).map_err(|problem| self.sql_error(problem))? {
+            if table.zone != Zone::System {
+                let version = self.warehouse.snapshot(&table).await?.map_or(-1, |snapshot| snapshot.version);
+                inputs.insert(table.to_string(), version);
+            }
+        }
+        Ok(inputs)
     }
 
     async fn stage(&self, since: Option<ScalarValue>) -> Result<Staged> {
@@ -170,7 +196,9 @@ impl<'a> Build<'a> {
     fn known_columns(&self, schema: &SchemaRef) -> Result<()> {
         match super::check::against_columns(&self.spec, schema).into_iter().next() {
             None => Ok(()),
-            Some(problem) => Err(self.sql_error(store::Problem { message: problem.to_string(), hint: None, ..problem })),
+            Some(problem) => {
+                Err(self.sql_error(store::Problem { message: problem.to_string(), hint: None, ..problem }))
+            }
         }
     }
 
@@ -188,7 +216,12 @@ impl<'a> Build<'a> {
         Audit { built, whole, key }.run(&self.spec.checks).await
     }
 
-    async fn publish(&self, staged: Staged, incremental: Option<&Incremental>, mark: LoadMark) -> Result<i64> {
+    async fn publish(
+        &self,
+        staged: Staged,
+        incremental: Option<&Incremental>,
+        mark: LoadMark,
+    ) -> Result<i64> {
         let Some(how) = incremental else {
             return Ok(self.warehouse.publish(staged, Landing::Replace, mark).await?.version);
         };

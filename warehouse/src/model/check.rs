@@ -27,8 +27,8 @@ pub async fn check(spec: &ModelSpec, cx: &SessionContext) -> Result<SchemaRef, V
 pub(crate) fn definition(spec: &ModelSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     if spec.sql.trim().is_empty() {
-        let mut problem = Problem::new("the model has no SELECT")
-            .hint("write the query below the closing `---` line");
+        let mut problem =
+            Problem::new("the model has no SELECT").hint("write the query below the closing `---` line");
         problem.at = Some((spec.header_lines + 1, 1));
         return vec![problem];
     }
@@ -122,8 +122,9 @@ pub(super) fn against_columns(spec: &ModelSpec, schema: &Schema) -> Vec<Problem>
         match check {
             Check::NotNull(columns) => problems.extend(unknown_of(schema, columns, |p| at(p, "not_null"))),
             Check::Unique(columns) => problems.extend(unknown_of(schema, columns, |p| at(p, "unique"))),
-            Check::Accepted(accepted) => problems
-                .extend(unknown(schema, &accepted.column).map(|p| at(p, "accepted").at_key("column"))),
+            Check::Accepted(accepted) => {
+                problems.extend(unknown(schema, &accepted.column).map(|p| at(p, "accepted").at_key("column")))
+            }
             Check::Rows(_) | Check::Sql(_) => {}
         }
     }

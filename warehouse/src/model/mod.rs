@@ -17,8 +17,8 @@ pub use audit::CheckResult;
 pub use build::BuildReport;
 pub use check::check;
 pub use order::order;
-pub(crate) use runs::{prepare, states, system_tables};
 pub use runs::ModelState;
+pub(crate) use runs::{prepare, states, system_tables};
 pub use spec::{
     Accepted, Check, Full, Incremental, ModelFile, ModelHeader, ModelSpec, Refresh, Rows, SqlCheck,
 };

@@ -41,7 +41,11 @@ pub(super) async fn select(cx: &SessionContext, sql: &str) -> Result<LogicalPlan
     // Errors then know the line and column of the column they complain about.
     state.config_mut().options_mut().sql_parser.collect_spans = true;
     let plan = state.create_logical_plan(sql).await?;
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)?;
     Ok(plan)
 }
 
@@ -90,7 +94,9 @@ fn missing_table(cx: &SessionContext, sql: &str) -> Option<Problem> {
     let known = names(cx, &missing);
     let mut problem = match nearest(&missing.name, known.iter().map(String::as_str)) {
         Some(near) => problem.hint(format!("did you mean {}.{near}?", missing.zone)),
-        None => problem.hint("check the spelling; raw tables appear with the first sync, clean tables with their cleaning"),
+        None => problem.hint(
+            "check the spelling; raw tables appear with the first sync, clean tables with their cleaning",
+        ),
     };
     problem.at = place(sql, &name).or_else(|| place(sql, &missing.name));
     Some(problem)
@@ -111,9 +117,10 @@ fn names(cx: &SessionContext, like: &TableName) -> Vec<String> {
 /// Line and column (1-based, in characters) of the first place where a name stands alone.
 fn place(sql: &str, name: &str) -> Option<(usize, usize)> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
-    let at = sql.match_indices(name).map(|(at, _)| at).find(|&at| {
-        !sql[..at].ends_with(part) && !sql[at + name.len()..].starts_with(part)
-    })?;
+    let at = sql
+        .match_indices(name)
+        .map(|(at, _)| at)
+        .find(|&at| !sql[..at].ends_with(part) && !sql[at + name.len()..].starts_with(part))?;
     let line_start = sql[..at].rfind('\n').map_or(0, |end| end + 1);
     let line = sql[..at].matches('\n').count() + 1;
     Some((line, sql[line_start..at].chars().count() + 1))

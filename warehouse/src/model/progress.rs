@@ -1,5 +1,7 @@
 //! How far an incremental model has come, and what its table becomes.
 
+use std::collections::BTreeMap;
+
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, NullEquality, ScalarValue};
 use datafusion::dataframe::DataFrame;
@@ -11,8 +13,14 @@ use super::spec::Incremental;
 use crate::clean::quoted;
 use crate::{Error, LoadMark, Result, Staged, TableName, Warehouse};
 
-pub(super) fn cursor(definition: &str) -> Value {
-    json!({ "definition": definition })
+/// What a build stands on: the definition, and the version of every table it reads.
+pub(super) fn cursor(definition: &str, inputs: &BTreeMap<String, i64>) -> Value {
+    json!({ "definition": definition, "inputs": inputs })
+}
+
+/// True when the table was made by this definition from exactly these versions.
+pub(super) fn stands(mark: &LoadMark, definition: &str, inputs: &BTreeMap<String, i64>) -> bool {
+    mark.cursor == cursor(definition, inputs)
 }
 
 /// True when the table was written by this very definition.

@@ -1,10 +1,14 @@
-//! Metrics through a session, against numbers worked out by hand.
+//! Metrics through a session, against numbers worked out by hand. Mistakes and rights: `mistakes`.
+
+mod mistakes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use access::Principal;
-use arrow::array::{ArrayRef, Date32Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Date32Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 
 use super::*;
 use crate::clean::fixture::{House, at, house, house_in};
@@ -45,7 +49,7 @@ fn define(house: &House, name: &str, measure: &str) {
 }
 
 async fn ask(house: &House, ask: &MetricQuery) -> MetricAnswer {
-    answer(&house.warehouse.session(&Principal::system()), ask).await.expect("an answer")
+    house.warehouse.session(&Principal::system()).metric(ask).await.expect("an answer")
 }
 
 fn range(from: &str, to: &str) -> Range {
@@ -89,7 +93,10 @@ async fn standard() -> House {
         ("regions", "{distinct: {column: region}}"),
         ("median", "{quantile: {column: amount, q: 0.5}}"),
         ("p90", "{quantile: {column: amount, q: 0.9}}"),
-        ("done_rate", "{ratio: {numerator: {count: {where: \"status = 'done'\"}}, denominator: {count: {}}}}"),
+        (
+            "done_rate",
+            "{ratio: {numerator: {count: {where: \"status = 'done'\"}}, denominator: {count: {}}}}",
+        ),
         ("per_order", "{derived: {expression: r / n, metrics: {r: revenue, n: count}}}"),
     ] {
         match name {
@@ -146,7 +153,9 @@ async fn groups_filters_order_and_limit() {
         ..MetricQuery::new("revenue", three_days())
     };
     let shown = |answer: &MetricAnswer| -> Vec<String> {
-        let text = |row: &MetricRow| format!("{}={:?}", row.by[0].as_deref().unwrap_or("-"), row.value.unwrap_or(-1.0));
+        let text = |row: &MetricRow| {
+            format!("{}={:?}", row.by[0].as_deref().unwrap_or("-"), row.value.unwrap_or(-1.0))
+        };
         answer.rows.iter().map(text).collect()
     };
     assert_eq!(shown(&ask(&house, &by_region).await), ["east=40.0", "west=20.0", "-=5.0"]);
@@ -238,7 +247,10 @@ async fn a_stock_is_the_sum_at_the_newest_time_of_each_bucket() {
     assert_eq!(values(&ask(&house, &query).await), [Some(7.0), None, Some(4.0)]);
     let whole = MetricQuery { grain: None, by: vec!["region".into()], ..query.clone() };
     let found = ask(&house, &whole).await;
-    assert_eq!(found.rows.iter().map(|row| (row.by[0].as_deref(), row.value)).collect::<Vec<_>>(), [(Some("west"), Some(4.0))]);
+    assert_eq!(
+        found.rows.iter().map(|row| (row.by[0].as_deref(), row.value)).collect::<Vec<_>>(),
+        [(Some("west"), Some(4.0))]
+    );
     let west = MetricQuery {
         filters: vec![Filter { dimension: "region".into(), values: vec!["west".into()], exclude: false }],
         ..query.clone()
@@ -264,11 +276,15 @@ async fn dates_are_days_of_the_site() {
     // The 15th is a Sunday.
     assert_eq!(values(&ask(&house, &week).await), [Some(35.0), Some(30.0)]);
     // A range that starts inside a day leaves that day out.
-    let inside = MetricQuery { range: range("2026-03-14T18:00:00Z", "2026-03-17T16:00:00Z"), grain: None, ..query.clone() };
+    let inside = MetricQuery {
+        range: range("2026-03-14T18:00:00Z", "2026-03-17T16:00:00Z"),
+        grain: None,
+        ..query.clone()
+    };
     assert_eq!(values(&ask(&house, &inside).await), [Some(30.0)]);
     let hours = MetricQuery { grain: Some(Grain::Hour), ..query };
     let session = house.warehouse.session(&Principal::system());
-    assert!(matches!(answer(&session, &hours).await, Err(Error::Invalid { .. })));
+    assert!(matches!(session.metric(&hours).await, Err(Error::Invalid { .. })));
 }
 
 #[tokio::test]
@@ -292,79 +308,4 @@ async fn a_clock_change_makes_days_of_23_and_25_hours() {
         ..query
     };
     assert_eq!(values(&ask(&house, &hours).await), vec![Some(1.0); 25]);
-}
-
-#[tokio::test]
-async fn what_does_not_fit_is_said_with_a_hint() {
-    let house = standard().await;
-    house.metric("loop_a", "{title: a, measure: {derived: {expression: x, metrics: {x: loop_b}}}}");
-    house.metric("loop_b", "{title: b, measure: {derived: {expression: x, metrics: {x: loop_a}}}}");
-    house.metric("gone", "{title: g, table: mart.gone, time: at, measure: {count: {}}}");
-    let session = house.warehouse.session(&Principal::system());
-    let base = MetricQuery::new("revenue", three_days());
-    for (query, message) in [
-        (MetricQuery { metric: "revenu".into(), ..base.clone() }, "did you mean `revenue`"),
-        (MetricQuery { by: vec!["regions".into()], ..base.clone() }, "did you mean `region`"),
-        (MetricQuery { by: vec!["amount\" from x; --".into()], ..base.clone() }, "not a dimension"),
-        (MetricQuery { metric: "loop_a".into(), ..base.clone() }, "derived from itself"),
-        (MetricQuery { metric: "gone".into(), ..base.clone() }, "mart.gone"),
-        (
-            MetricQuery { grain: Some(Grain::Hour), range: range("1900-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), ..base },
-            "buckets",
-        ),
-    ] {
-        let error = answer(&session, &query).await.expect_err(message);
-        assert!(error.to_string().contains(message), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn an_executive_reads_metrics_without_the_right_to_write_sql() {
-    let house = standard().await;
-    let who = Principal {
-        user: "ceo".into(),
-        display: "CEO".into(),
-        roles: vec![access::Role::Executive],
-        locale: None,
-    };
-    let session = house.warehouse.session(&who);
-    assert!(session.sql("select 1").await.is_err());
-    let found = answer(&session, &MetricQuery::new("revenue", three_days())).await.expect("an answer");
-    assert_eq!(values(&found), [Some(65.0)]);
-    let nobody = Principal { roles: vec![], ..who };
-    let refused = answer(&house.warehouse.session(&nobody), &MetricQuery::new("revenue", three_days())).await;
-    assert!(matches!(refused, Err(Error::Refused { .. })));
-}
-
-#[tokio::test]
-async fn definitions_are_checked_with_paths_and_hints() {
-    let house = standard().await;
-    let schema = {
-        let snapshot = house.warehouse.snapshot(&"mart.orders".parse().expect("a name")).await.expect("a look");
-        snapshot.expect("a table").schema.clone()
-    };
-    let definitions = house.warehouse.definitions();
-    for (name, spec) in &definitions.metrics {
-        assert_eq!(check(name, spec, &definitions.metrics, Some(&schema)), [], "{name}");
-    }
-    for (yaml, expected) in [
-        ("{title: x, table: mart.orders, time: att, measure: {count: {}}}", "time: the table has no column `att` (did you mean `at`?)"),
-        ("{title: x, table: mart.orders, time: region, measure: {count: {}}}", "time: `region` is Utf8"),
-        ("{title: x, table: mart.orders, time: at, measure: {sum: {column: region}}}", "measure.sum.column: `region` is Utf8"),
-        ("{title: x, table: mart.orders, time: at, measure: {count: {where: 'stat = 1'}}}", "measure.count.where: `stat = 1`: there is no column `stat`"),
-        ("{title: x, table: mart.orders, time: at, measure: {quantile: {column: amount, q: 90}}}", "measure.quantile.q: q is 90"),
-        ("{title: x, table: mart.orders, time: at, dimensions: {regio: r}, measure: {count: {}}}", "dimensions.regio: the table has no column `regio` (did you mean `region`?)"),
-        ("{title: x, table: mart.orders, time: at, measure: {ratio: {numerator: {sum: {column: z}}, denominator: {count: {}}}}}", "measure.ratio.numerator.sum.column: "),
-        ("{title: x, measure: {count: {}}}", "the metric names no table"),
-        ("{title: x, measure: {derived: {expression: 'a +', metrics: {a: revenue}}}}", "measure.derived.expression: "),
-        ("{title: x, measure: {derived: {expression: a + b, metrics: {a: revenue}}}}", "measure.derived.expression: `b` is not listed"),
-        ("{title: x, measure: {derived: {expression: a, metrics: {a: revenu}}}}", "measure.derived.metrics.a: there is no metric `revenu` (did you mean `revenue`?)"),
-        ("{title: x, measure: {derived: {expression: a, metrics: {a: x}}}}", "measure.derived.metrics: `x` is derived from itself"),
-    ] {
-        let spec: MetricSpec = serde_saphyr::from_str(yaml).expect("a metric");
-        let mut all = definitions.metrics.clone();
-        all.insert("x".to_owned(), spec.clone());
-        let found: Vec<String> = check("x", &spec, &all, Some(&schema)).iter().map(ToString::to_string).collect();
-        assert!(found.iter().any(|problem| problem.starts_with(expected)), "{yaml}: {found:?}");
-    }
 }
