@@ -71,7 +71,7 @@ impl Job for Sync {
     async fn run(&self, cx: &Platform) -> Result<(), JobError> {
         // The next run is queued before this one works, so a kill never ends a schedule.
         cx.schedule_source(&self.source).await.map_err(failed)?;
-        let Some(report) = cx.sync(&self.source, None, &crate::platform::Silent).await.map_err(failed)?
+        let Some(report) = cx.sync(&self.source, None, &ingest::Quiet).await.map_err(failed)?
         else {
             return Ok(()); // the source was removed from the project
         };

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context, Result};
+use arrow::datatypes::{DataType, TimeUnit};
 use tokio_util::sync::CancellationToken;
 
 use access::{Audit, Outbound, Principal, Sessions, Users};
 use dashboards::{DashboardSpec, Dashboards};
-use ingest::{Ingest, Progress, SyncReport};
+use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
 use store::{Metadata, Objects, Outbox, Queue, Runner, SharedClock};
-use warehouse::{Definitions, Settings, TableName, Warehouse, Zone};
+use warehouse::{Definitions, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
 use crate::events::Hub;
 use crate::flow::{self, Happened, Lineage};
@@ -25,12 +26,6 @@ use crate::project::{Loaded, Project};
 pub enum Purpose {
     Look,
     Work,
-}
-
-/// Reports no progress; scheduled runs are watched through `system.runs` instead.
-pub struct Silent;
-impl Progress for Silent {
-    fn rows(&self, _: &str, _: &str, _: u64, _: Option<std::time::Duration>) {}
 }
 
 /// What building the stale models came to.
@@ -80,18 +75,19 @@ impl Platform {
         let warehouse =
             Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;
         warehouse.set_definitions(definitions(&project));
-        let ingest = Ingest::open(warehouse.clone(), outbound.clone(), db.clone(), clock.clone(), folder).await?;
+        let ingest = Ingest::new(warehouse.clone(), Arc::new(outbound.clone()), db.clone(), clock.clone(), folder).await?;
+        if purpose == Purpose::Work {
+            ingest.recover().await?;
+        }
         let outbox = Outbox::open(db.clone(), clock.clone()).await?;
         let rules = Rules::open(warehouse.clone(), db.clone(), outbox.clone(), outbound, clock.clone(), folder).await?;
         let queue = Queue::open(db.clone(), clock.clone()).await?;
-        let system = [
-            store::system_queries(),
-            access::system_queries(),
-            ingest::system_queries(),
-            rules::system_queries(),
-        ];
-        for (name, columns, sql) in system.into_iter().flatten() {
-            warehouse.register_system(warehouse::SystemTable::new(name, columns, sql));
+        for (name, columns, sql) in store::system_queries().into_iter().chain(access::system_queries()) {
+            let columns: Vec<_> = columns.into_iter().map(|(name, kind)| (name, arrow_type(kind))).collect();
+            warehouse.register_system(SystemTable::new(name, &columns, sql));
+        }
+        for table in Ingest::system_tables().into_iter().chain(rules::system_tables()) {
+            warehouse.register_system(table);
         }
         let dashboards = Dashboards::new(warehouse.clone(), clock.clone());
         Ok(Arc::new(Self {
@@ -148,7 +144,7 @@ impl Platform {
         let live = self.project();
         let now = self.clock.now();
         for (name, spec) in &live.project.sources {
-            if spec.schedule().is_some() {
+            if let Ok(Some(_)) = spec.schedule() {
                 self.queue.push(&Sync { source: name.clone() }, now).await?;
             }
         }
@@ -163,7 +159,9 @@ impl Platform {
     /// Queues the next run of a scheduled source.
     pub async fn schedule_source(&self, source: &str) -> Result<()> {
         let live = self.project();
-        let Some(schedule) = live.project.sources.get(source).and_then(|s| s.schedule()) else { return Ok(()) };
+        let Some(Ok(Some(schedule))) = live.project.sources.get(source).map(SourceSpec::schedule) else {
+            return Ok(()); // removed, read by hand, or a schedule that `check` refuses
+        };
         if let Some(due) = schedule.next_after(self.clock.now(), live.project.calendar.timezone()) {
             self.queue.push(&Sync { source: source.to_owned() }, due).await?;
         }
@@ -286,7 +284,7 @@ impl Platform {
 
     /// Compacts and checkpoints every Delta table.
     pub async fn upkeep(&self) -> Result<()> {
-        for table in self.warehouse.tables().await? {
+        for table in self.warehouse.tables().await {
             if table.name.zone != Zone::System {
                 self.warehouse.upkeep(&table.name).await.with_context(|| format!("upkeep of {}", table.name))?;
             }
@@ -310,16 +308,24 @@ impl Platform {
     }
 }
 
+/// How the plain column kinds of the rooms left of Arrow are typed in a query.
+fn arrow_type(kind: store::Column) -> DataType {
+    match kind {
+        store::Column::Text => DataType::Utf8,
+        store::Column::Integer => DataType::Int64,
+        store::Column::Float => DataType::Float64,
+        store::Column::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    }
+}
+
 fn settings(project: &Project) -> Settings {
     let query = &project.config.query;
     Settings {
-        timezone: project.calendar.timezone(),
-        week_start: project.calendar.week_start(),
-        fiscal_month: project.calendar.fiscal_month(),
         memory_mib: query.memory_mib,
-        timeout: query.timeout.into(),
+        timeout: query.timeout.0,
         spill: Some(project.dir.join(".guanlan/spill")),
         calendar: project.calendar.clone(),
+        ..Settings::default()
     }
 }
 
@@ -341,6 +347,6 @@ impl Lineage for Loaded {
     }
 
     fn is_modelled(&self, table: &TableName) -> bool {
-        self.project.models.values().any(|m| m.references().contains(table))
+        self.project.models.values().any(|m| references(&m.sql).is_ok_and(|r| r.contains(table)))
     }
 }

@@ -104,15 +104,24 @@ pub struct TestReport {
 }
 
 impl Ingest {
-    /// Prepares the metadata tables, closes runs that a killed process left open, and removes its temporary files.
+    /// Prepares the metadata tables.
     ///
     /// # Errors
     /// The metadata database cannot be written.
     pub async fn new(warehouse: Warehouse, outbound: Arc<Outbound>, db: Metadata, clock: SharedClock, base: &Path) -> Result<Self, Error> {
         db.migrate("ingest", &[runs::STEP, cursors::STEP]).await?;
-        runs::close_interrupted(&db, &*clock).await?;
-        Spool::sweep(base);
         Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into() } })
+    }
+
+    /// Closes runs that a killed process left open and removes its temporary files. Only for the process
+    /// that owns the folder: a look beside a running server must not take its work away.
+    ///
+    /// # Errors
+    /// The metadata database cannot be written.
+    pub async fn recover(&self) -> Result<(), Error> {
+        runs::close_interrupted(&self.db, &*self.parts.clock).await?;
+        Spool::sweep(&self.parts.base);
+        Ok(())
     }
 
     /// The tables that this room adds to the zone `system`.

@@ -39,7 +39,7 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
 async fn list(project: &Path, output: &Output) -> Result<ExitCode> {
     let platform = server::open_for_reading(project).await?;
     let live = platform.project();
-    let present: Vec<String> = platform.warehouse.tables().await?.iter().map(|t| t.name.to_string()).collect();
+    let present: Vec<String> = platform.warehouse.tables().await.iter().map(|t| t.name.to_string()).collect();
     let mut rows = Vec::new();
     for name in live.project.cleans.keys() {
         if !present.contains(&format!("clean.{name}_rejected")) {

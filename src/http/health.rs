@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use access::Principal;
+use access::{Event, Principal};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -53,10 +53,8 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     }
     let _ = writeln!(text, "# HELP guanlan_table_age_seconds Time since a table changed\n# TYPE guanlan_table_age_seconds gauge");
     for table in &tables {
-        if let Some(at) = table.updated_at {
-            let age = (app.clock.now() - at).num_milliseconds() as f64 / 1000.0;
-            let _ = writeln!(text, "guanlan_table_age_seconds{{table=\"{}\"}} {age}", table.name);
-        }
+        let age = (app.clock.now() - table.updated_at).num_milliseconds() as f64 / 1000.0;
+        let _ = writeln!(text, "guanlan_table_age_seconds{{table=\"{}\"}} {age}", table.name);
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
@@ -67,6 +65,6 @@ fn escape(label: &str) -> String {
 
 /// Writes who did what to the audit.
 pub async fn record(app: &App, actor: &str, action: &str, object: &str) -> Result<(), Refusal> {
-    app.audit.record(actor, action, object, "ok", "", "").await?;
+    app.audit.record(Event::new(actor, action, object, "ok")).await?;
     Ok(())
 }

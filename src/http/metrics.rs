@@ -58,7 +58,7 @@ pub async fn query(
     Extension(caller): Extension<Caller>,
     Json(ask): Json<Ask>,
 ) -> Result<Json<Value>, Refusal> {
-    let range = Range::parse(&ask.range, app.clock.now(), &app.warehouse.calendar()).map_err(Refusal::bad_request)?;
+    let range = Range::parse(&ask.range, app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
     let question = MetricQuery {
         grain: ask.grain,
         by: ask.by,
@@ -76,13 +76,24 @@ pub struct Of {
     metric: String,
 }
 
-/// `GET /api/dimensions/{dimension}/values?metric=`: at most 500 values, most frequent first.
+/// `GET /api/dimensions/{dimension}/values?metric=`: the values seen in the last twelve months, those
+/// with the largest value of the metric first, at most 500.
 pub async fn values(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(dimension): Path<String>,
     Query(of): Query<Of>,
 ) -> Result<Json<Value>, Refusal> {
-    let values = app.warehouse.session(&caller.who).dimension_values(&of.metric, &dimension, 500).await?;
+    let range = Range::parse("12M", app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
+    let question = MetricQuery {
+        by: vec![dimension],
+        limit: Some(MOST_VALUES),
+        order: Order::ValueDesc,
+        ..MetricQuery::new(of.metric, range)
+    };
+    let answer = app.warehouse.session(&caller.who).metric(&question).await?;
+    let values: Vec<String> = answer.rows.into_iter().filter_map(|row| row.by.into_iter().next().flatten()).collect();
     Ok(Json(json!({"values": values})))
 }
+
+const MOST_VALUES: usize = 500;

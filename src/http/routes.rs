@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::{Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, on};
@@ -96,7 +96,8 @@ struct Gate {
 /// Lets a request through when its session is valid, its principal holds the permission and, for
 /// methods that change something, it carries the session's CSRF token.
 async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match caller(&gate, &request).await {
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    match caller(&gate, &method, headers).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -105,14 +106,14 @@ async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     }
 }
 
-async fn caller(gate: &Gate, request: &Request) -> Result<Caller, Refusal> {
-    let token = cookie(request.headers(), SESSION_COOKIE).ok_or_else(Refusal::signed_out)?;
+async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Caller, Refusal> {
+    let token = cookie(&headers, SESSION_COOKIE).ok_or_else(Refusal::signed_out)?;
     let who = gate.app.sessions.principal(&token).await?.ok_or_else(Refusal::signed_out)?;
     if !access::decide(&who, gate.permission) {
         return Err(Refusal::forbidden(format!("{} lacks the permission {:?}", who.user, gate.permission)));
     }
-    if !request.method().is_safe() {
-        let given = request.headers().get("x-csrf").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !method.is_safe() {
+        let given = headers.get("x-csrf").and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !gate.app.sessions.csrf_matches(&token, given) {
             return Err(Refusal::forbidden("the X-CSRF header does not belong to this session; reload the page"));
         }
@@ -121,7 +122,7 @@ async fn caller(gate: &Gate, request: &Request) -> Result<Caller, Refusal> {
 }
 
 /// The value of a cookie of the request.
-pub fn cookie(headers: &axum::http::HeaderMap, name: &str) -> Option<String> {
+pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';')).find_map(
         |pair| {
             let (key, value) = pair.trim().split_once('=')?;

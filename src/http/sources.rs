@@ -1,5 +1,6 @@
 //! Sources with their streams, their latest runs and what comes next.
 
+use access::Principal;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -7,6 +8,7 @@ use ingest::SourceSpec;
 use serde_json::{Value, json};
 
 use super::{App, Caller, Refusal};
+use crate::cells;
 use crate::jobs::Sync;
 
 /// `GET /api/sources`.
@@ -20,18 +22,20 @@ pub async fn list(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 }
 
 async fn describe(app: &App, name: &str, spec: &SourceSpec) -> Result<Value, Refusal> {
-    let latest = app.ingest.latest_runs(name).await?;
+    let latest = latest(app, name, 400).await?;
     let live = app.project();
-    let next = spec.schedule().and_then(|s| s.next_after(app.clock.now(), live.project.timezone()));
+    let schedule = spec.schedule().ok().flatten();
+    let next = schedule.as_ref().and_then(|s| s.next_after(app.clock.now(), live.project.calendar.timezone()));
+    let of = |stream: &str| latest.iter().find(|run| run["stream"] == stream);
     let streams: Vec<Value> = spec
         .streams
         .keys()
         .map(|stream| {
-            json!({"name": stream, "table": spec.raw_table(name, stream).to_string(),
-                "last_run": latest.get(stream), "next_at": next})
+            json!({"name": stream, "table": SourceSpec::table(name, stream).to_string(),
+                "last_run": of(stream), "next_at": next})
         })
         .collect();
-    let failed = latest.values().any(|run| run.outcome == "failed");
+    let failed = spec.streams.keys().filter_map(|s| of(s)).any(|run| run["outcome"] == "failed" || run["outcome"] == "partial");
     let state = match (latest.is_empty(), failed) {
         (true, _) => "never",
         (_, true) => "failed",
@@ -39,8 +43,27 @@ async fn describe(app: &App, name: &str, spec: &SourceSpec) -> Result<Value, Ref
     };
     Ok(json!({
         "name": name, "title": spec.title, "kind": spec.kind.name(),
-        "schedule": spec.schedule().map(|s| s.to_string()), "streams": streams, "state": state,
+        "schedule": schedule.map(|s| s.to_string()), "streams": streams, "state": state,
     }))
+}
+
+/// The latest runs of a source, newest first. Names of sources hold letters, digits and `_` only.
+async fn latest(app: &App, source: &str, limit: usize) -> Result<Vec<Value>, Refusal> {
+    let sql = format!(
+        "select stream, started_at as at, rows, rejected, files, outcome, message, warnings, \
+         (arrow_cast(finished_at, 'Int64') - arrow_cast(started_at, 'Int64')) / 1000 as ms \
+         from system.runs where source = '{source}' order by started_at desc limit {limit}"
+    );
+    let answer = app.warehouse.session(&Principal::system()).sql(&sql).await?;
+    let names: Vec<String> = answer.schema.fields().iter().map(|f| f.name().clone()).collect();
+    let (batches, _) = answer.collect(limit).await?;
+    let mut runs = Vec::new();
+    for batch in &batches {
+        for row in cells::rows(batch).map_err(Refusal::internal)? {
+            runs.push(names.iter().cloned().zip(row).collect::<serde_json::Map<_, _>>().into());
+        }
+    }
+    Ok(runs)
 }
 
 /// `POST /api/sources/{name}/sync`.
@@ -58,7 +81,7 @@ pub async fn sync(
 /// `GET /api/sources/{name}/runs`: the latest fifty.
 pub async fn runs(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Value>, Refusal> {
     known(&app, &name)?;
-    Ok(Json(json!(app.ingest.runs(&name, 50).await?)))
+    Ok(Json(latest(&app, &name, 50).await?.into()))
 }
 
 fn known(app: &App, name: &str) -> Result<(), Refusal> {

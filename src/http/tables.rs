@@ -1,7 +1,5 @@
 //! The catalogue: zones, tables, columns, rows, freshness, lineage, and a sample of rows.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
@@ -14,7 +12,7 @@ use crate::cells;
 /// `GET /api/tables`: what the caller may read.
 pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
     let tables = app.warehouse.session(&caller.who).catalogue().await?;
-    Ok(Json(tables.iter().map(|t| describe(&app, t)).collect::<Vec<_>>().into()))
+    Ok(Json(tables.iter().map(describe).collect::<Vec<_>>().into()))
 }
 
 #[derive(Deserialize)]
@@ -36,7 +34,7 @@ pub async fn one(
         .iter()
         .find(|t| t.name.to_string() == name)
         .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
-    let mut value = describe(&app, table);
+    let mut value = describe(table);
     let wanted = sample.unwrap_or(50).min(500);
     if wanted > 0 {
         let sql = format!("select * from {}.\"{}\" limit {wanted}", table.name.zone, table.name.name);
@@ -51,21 +49,14 @@ pub async fn one(
     Ok(Json(value))
 }
 
-fn describe(app: &App, table: &TableInfo) -> Value {
-    let live = app.project();
-    let titles: BTreeMap<&str, Value> = live
-        .project
-        .models
-        .get(&table.name.name)
-        .map(|m| m.columns.iter().map(|(name, title)| (name.as_str(), json!(title))).collect())
-        .unwrap_or_default();
+fn describe(table: &TableInfo) -> Value {
     let columns: Vec<Value> = table
         .schema
         .fields()
         .iter()
         .map(|f| {
             json!({"name": f.name(), "type": f.data_type().to_string(), "nullable": f.is_nullable(),
-                "title": titles.get(f.name().as_str())})
+                "title": table.columns.get(f.name())})
         })
         .collect();
     json!({
@@ -77,6 +68,6 @@ fn describe(app: &App, table: &TableInfo) -> Value {
         "columns": columns,
         "upstream": table.upstream.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "downstream": table.downstream.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "checks": table.checks,
+        "checks": table.checks.as_ref().map(|c| json!({"ok": c.ok, "message": c.message, "at": c.at})),
     })
 }

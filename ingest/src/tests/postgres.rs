@@ -39,7 +39,7 @@ async fn types(house: &House, db: &mut PgConnection) {
     let row = house.sql("select small, big, r, d, ok, name, v, c, u, j, jb, day, n, free, tags, ip, span, encode(raw, 'hex') from raw.s_t where id = 1").await;
     let expected = [
         "-2", "9007199254740993", "1.5", "2.25", "true", "观澜", "v", "ab  ", "00112233-4455-6677-8899-aabbccddeeff", "{\"a\": 1}", "{\"b\": [2]}", "1999-12-31",
-        "-1234567.89", "0.00012345678901234567890", "{1,2}", "10.0.0.1", "1 day", "deadbeef",
+        "-1234567.89", "0.00012345678901234567890", "{1,2}", "10.0.0.1/32", "1 day", "deadbeef",
     ];
     assert_eq!(row[0], expected);
     let times = house.sql("select cast(at as text), cast(atz as text), n from raw.s_t where id in (1, 3) order by id").await;

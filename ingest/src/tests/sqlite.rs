@@ -8,7 +8,7 @@ use crate::spec::SourceSpec;
 
 async fn writer(house: &House) -> SqlitePool {
     let options = SqliteConnectOptions::new().filename(house.folder.0.join("oa.db")).create_if_missing(true).journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
-    SqlitePool::connect_with(options).await.unwrap()
+    sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
 }
 
 async fn run(db: &SqlitePool, sql: &'static str) {

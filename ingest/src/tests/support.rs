@@ -209,7 +209,7 @@ pub(crate) fn mariadb() -> Option<Server> {
     let data = folder.0.join("my");
     std::fs::create_dir_all(&data).unwrap();
     let init = folder.0.join("init.sql");
-    std::fs::write(&init, "CREATE DATABASE shop; CREATE USER guanlan@'127.0.0.1' IDENTIFIED BY 'se%cret'; GRANT ALL ON shop.* TO guanlan@'127.0.0.1'; FLUSH PRIVILEGES;").unwrap();
+    std::fs::write(&init, "CREATE DATABASE shop;\nCREATE USER guanlan@'127.0.0.1' IDENTIFIED BY 'se%cret';\nGRANT ALL ON shop.* TO guanlan@'127.0.0.1';\n").unwrap();
     own("mysql", &folder.0);
     let path = |name: &str| folder.0.join(name).display().to_string();
     let made = command("mysql", &install).arg("--no-defaults").arg(format!("--datadir={}", data.display())).args(["--auth-root-authentication-method=normal", "--skip-test-db"]).output().unwrap();
