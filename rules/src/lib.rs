@@ -1,1 +1,99 @@
+//! Metric → alert → delivery.
+//!
+//! A rule asks a metric (or a query, or a table's freshness), judges every series, and keeps one
+//! episode for one trouble. What is to be told is recorded in the transaction that changed the episode
+//! and delivered from the outbox, so that a kill between the two loses and repeats nothing.
+//!
+//! Never here: definitions of numbers (it asks metrics), HTTP routes.
+//!
+//! Reading order: `spec` (the YAML) and `check`, `series` → `judge` → `episode` (pure), `template`,
+//! `evaluate`, `deliver` with `webhook`, and `history` for those who look.
 
+mod error;
+mod spec;
+mod check;
+
+mod series;
+mod judge;
+mod episode;
+
+mod number;
+mod template;
+
+mod tables;
+mod history;
+mod observe;
+mod evaluate;
+mod webhook;
+mod deliver;
+
+use std::path::PathBuf;
+
+use access::Outbound;
+use serde::Serialize;
+use store::{Metadata, Outbox, SharedClock};
+use tokio::sync::broadcast;
+use warehouse::{Title, Warehouse};
+
+pub use check::check;
+pub use deliver::Delivered;
+pub use episode::{Ending, Episode, Patience, State, Transition, advance};
+pub use error::{Error, Result};
+pub use evaluate::{Pass, RuleOutcome};
+pub use history::{AlertDetail, AlertFilter, AlertPage, AlertRow, RuleState};
+pub use judge::{Reading, Unknown, Verdict, judge};
+pub use observe::{Evidence, EvidencePoint};
+pub use series::{Axis, Bucket, Nature, Series, Values};
+pub use spec::{
+    Against, Annotations, Ask, Change, ChannelSpec, Condition, Corridor, Limit, Rows, RuleSpec, Season, Seasonal,
+    Severity, Side, Stale, Texts, WebhookSpec,
+};
+pub use tables::system_tables;
+pub use webhook::sign;
+
+/// The kind of outbox effects that this room delivers.
+pub const EFFECT_KIND: &str = "alert";
+/// Changes that wait for a slow listener before it is told that it missed some.
+const CHANGES: usize = 256;
+
+/// An alert that fired or resolved, for those who watch.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlertChanged {
+    pub id: String,
+    pub rule: String,
+    pub state: State,
+    pub severity: Severity,
+    pub summary: Title,
+}
+
+/// The rule evaluator and its memory.
+pub struct Rules {
+    warehouse: Warehouse,
+    db: Metadata,
+    outbox: Outbox,
+    outbound: Outbound,
+    clock: SharedClock,
+    /// Relative paths of secret files start here.
+    base: PathBuf,
+    changes: broadcast::Sender<AlertChanged>,
+}
+
+impl Rules {
+    pub async fn open(
+        warehouse: Warehouse,
+        db: Metadata,
+        outbox: Outbox,
+        outbound: Outbound,
+        clock: SharedClock,
+        base: impl Into<PathBuf>,
+    ) -> Result<Self> {
+        db.migrate("rules", tables::STEPS).await?;
+        let (changes, _) = broadcast::channel(CHANGES);
+        Ok(Self { warehouse, db, outbox, outbound, clock, base: base.into(), changes })
+    }
+
+    /// Alerts as they fire and resolve.
+    pub fn changes(&self) -> broadcast::Receiver<AlertChanged> {
+        self.changes.subscribe()
+    }
+}
