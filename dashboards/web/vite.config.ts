@@ -13,6 +13,17 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 900,
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        // Few files compress better than many, and what every page needs may as well come at once. The two
+        // dictionaries stay apart: only the language in use is loaded.
+        codeSplitting: {
+          groups: [
+            { name: 'core', test: /node_modules\/(svelte|esm-env|clsx|@tanstack(?!.*infinite))\/|src\/(lib\/(?!cells|rows)[^/]+|ui\/(?!ResultGrid|Yaml|window)[^/]+|api\/[^/]+|lib\/words\/index|pages\/shell\/(?!Palette|Keys)[^/]+|pages\/dashboards\/(ViewBar|load)|pages\/routes)\.(ts|svelte)|@lucide\/svelte\/dist\/(Icon|defaultAttributes|context)/ },
+          ],
+        },
+      },
+    },
   },
   server: { host: '127.0.0.1', proxy: { '/api': { target: api, changeOrigin: false } } },
 });

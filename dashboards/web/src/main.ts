@@ -4,7 +4,7 @@ import App from './App.svelte';
 import { startPrefs } from './lib/prefs.svelte';
 import { startRouter } from './lib/router.svelte';
 
-startPrefs();
 startRouter();
+await startPrefs();
 const target = document.getElementById('app');
 if (target) mount(App, { target });

@@ -5,7 +5,7 @@ import { timeOption, type ChartOption, type Series } from './timeOption';
 
 export const outsideOf = (points: BandPoint[]): BandPoint[] => points.filter((point) => point.outside);
 
-export function bandOption(points: BandPoint[], labels: string[], ink: ChartInk, tick: (n: number) => string): ChartOption {
+export function bandOption(points: BandPoint[], labels: string[], ink: ChartInk, tick: (n: number) => string, shown?: (i: number) => boolean): ChartOption {
   const base = { type: 'line' as const, silent: true, symbol: 'none', connectNulls: false };
   const both = points.map((p) => p.low !== null && p.high !== null);
   const edge = { color: ink.muted, width: 1, type: 'dashed' as const, opacity: 0.8 };
@@ -26,9 +26,9 @@ export function bandOption(points: BandPoint[], labels: string[], ink: ChartInk,
   series.push({ ...base, name: 'upper limit', data: points.map((p, i) => (both[i] ? null : p.high)), lineStyle: edge });
   series.push({ ...base, name: 'value', data: points.map((p) => p.v), lineStyle: { color: ink.accent, width: 2 } });
   series.push({
-    type: 'scatter', name: 'outside', silent: true, symbol: 'diamond', symbolSize: 11,
+    type: 'scatter', name: 'outside', silent: true, symbol: 'diamond', symbolSize: 12, z: 5,
     data: points.map((p) => (p.outside ? p.v : null)),
     itemStyle: { color: ink.bad, borderColor: ink.card, borderWidth: 1.5 },
   });
-  return timeOption(labels, series, ink, tick, false);
+  return timeOption(labels, series, ink, tick, false, shown);
 }

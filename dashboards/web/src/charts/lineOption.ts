@@ -1,10 +1,13 @@
 // Lines of one metric: a series per value, the period before dashed, the unfinished bucket dashed.
 import type { LineSeries } from '../api/schema';
-import type { ChartInk, Palette } from '../lib/colour';
+import { firstColour, type ChartInk, type Palette } from '../lib/colour';
 import { timeOption, type ChartOption, type Series } from './timeOption';
 
 /** More lines than this cannot be told apart; the smaller ones become "other" (given by the server's order). */
 export const MAX_LINES = 5;
+
+/** With more lines the dashed ones are only noise; tooltip and table still tell them. */
+export const MAX_COMPARED = 2;
 
 export interface Line {
   name: string;
@@ -34,7 +37,9 @@ export function align(series: LineSeries[], palette: Palette, dark: boolean, onl
       partial[i] = point.partial ?? false;
     }
     const name = one.other ? rest : (one.key ?? only);
-    return { name, colour: palette.colour(name, dark), values, before: before.some((v) => v !== null) ? before : null, partial };
+    // A line that is not split has no value of a dimension to take its colour from.
+    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(name, dark);
+    return { name, colour, values, before: before.some((v) => v !== null) ? before : null, partial };
   });
   return { times, lines };
 }
@@ -44,12 +49,12 @@ export function tail(line: Line): (number | null)[] {
   return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
 }
 
-export function lineOption({ lines }: Lines, labels: string[], ink: ChartInk, tick: (n: number) => string, compare: boolean): ChartOption {
+export function lineOption({ lines }: Lines, labels: string[], ink: ChartInk, tick: (n: number) => string, compare: boolean, shown?: (i: number) => boolean): ChartOption {
   const series: Series[] = [];
   const few = labels.length < 3;
   for (const line of lines) {
     const base = { type: 'line' as const, silent: true, connectNulls: false, symbol: 'circle', symbolSize: 5, showSymbol: few };
-    if (compare && line.before) {
+    if (compare && line.before && lines.length <= MAX_COMPARED) {
       series.push({ ...base, name: `${line.name} ·`, data: line.before, showSymbol: false, lineStyle: { color: line.colour, width: 1.5, type: 'dashed', opacity: 0.5 } });
     }
     const whole = line.values.map((v, i) => (line.partial[i] ? null : v));
@@ -59,5 +64,5 @@ export function lineOption({ lines }: Lines, labels: string[], ink: ChartInk, ti
       series.push({ ...base, name: `${line.name} …`, data: tail(line), itemStyle: { color: line.colour }, lineStyle: { color: line.colour, width: 2, type: [4, 3] } });
     }
   }
-  return timeOption(labels, series, ink, tick, true);
+  return timeOption(labels, series, ink, tick, true, shown);
 }

@@ -7,8 +7,8 @@ import type { ChartInk } from '../lib/colour';
 export type ChartOption = ComposeOption<LineSeriesOption | ScatterSeriesOption | GridComponentOption>;
 export type Series = LineSeriesOption | ScatterSeriesOption;
 
-/** `labels`: one per bucket. Buckets are even, so a category axis is honest and knows the site's zone. */
-export function timeOption(labels: string[], series: Series[], ink: ChartInk, tick: (n: number) => string, zero: boolean): ChartOption {
+/** `shown`: which buckets may carry a label; else as many as fit. `labels`: one per bucket. Buckets are even, so a category axis is honest and knows the site's zone. */
+export function timeOption(labels: string[], series: Series[], ink: ChartInk, tick: (n: number) => string, zero: boolean, shown?: (i: number) => boolean): ChartOption {
   return {
     animation: false,
     backgroundColor: 'transparent',
@@ -21,7 +21,7 @@ export function timeOption(labels: string[], series: Series[], ink: ChartInk, ti
       boundaryGap: false,
       axisLine: { lineStyle: { color: ink.line } },
       axisTick: { show: false },
-      axisLabel: { color: ink.muted, hideOverlap: true, alignMinLabel: 'left', alignMaxLabel: 'right', margin: 10 },
+      axisLabel: { color: ink.muted, hideOverlap: true, ...(shown ? { interval: shown } : {}), margin: 10 },
     },
     yAxis: {
       type: 'value',

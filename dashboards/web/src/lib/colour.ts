@@ -14,6 +14,7 @@ export class Palette {
     return (dark ? DARK : LIGHT)[this.place(key)] ?? LIGHT[0] ?? '#5687e4';
   }
 }
+export const firstColour = (dark: boolean): string => (dark ? DARK : LIGHT)[0] ?? '#5687e4';
 export interface ChartInk {
   dark: boolean;
   ink: string;

@@ -2,6 +2,8 @@
 import type { Direction, Locale, Unit } from '../api/schema';
 
 export const NOTHING = '—';
+/** Between facts on one line; as a value because templates drop the space at the edge of a block. */
+export const SEP = ' · ';
 const tag = (locale: Locale): string => (locale === 'zh' ? 'zh-CN' : 'en-US');
 
 const formatters = new Map<string, Intl.NumberFormat>();

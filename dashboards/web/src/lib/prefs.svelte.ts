@@ -1,6 +1,6 @@
 // What a viewer chose about the look: language, theme, density. Kept in this browser.
 import type { Locale, Title } from '../api/schema';
-import { translator, type Translate } from './words';
+import { loadWords, translator, type Translate, type Words } from './words';
 
 export type Theme = 'auto' | 'light' | 'dark';
 const THEMES: Theme[] = ['auto', 'light', 'dark'];
@@ -28,7 +28,8 @@ const state = $state<{ locale: Locale; theme: Theme; systemDark: boolean; zone: 
   systemDark: false,
   zone: 'Asia/Shanghai',
 });
-const translate = $derived(translator(state.locale));
+let words = $state.raw<Words>();
+const translate = $derived<Translate>(words ? translator(words) : (key) => key);
 
 export const prefs = {
   get locale(): Locale {
@@ -56,25 +57,32 @@ export function say(title: Title | null | undefined, fallback = ''): string {
 
 function apply(): void {
   document.documentElement.lang = state.locale === 'zh' ? 'zh-CN' : 'en';
-  document.documentElement.dataset['theme'] = state.theme;
+  document.documentElement.dataset['theme'] = prefs.dark ? 'dark' : 'light';
 }
-export function startPrefs(): void {
+/** Must be awaited before anything is drawn: it brings the words. */
+export async function startPrefs(): Promise<void> {
   const system = matchMedia('(prefers-color-scheme: dark)');
   state.systemDark = system.matches;
-  system.addEventListener('change', (event) => (state.systemDark = event.matches));
+  system.addEventListener('change', (event) => {
+    state.systemDark = event.matches;
+    apply();
+  });
+  apply();
+  words = await loadWords(state.locale);
+}
+/** Words first, then the switch: the page never shows half of each language. */
+async function speak(locale: Locale): Promise<void> {
+  words = await loadWords(locale);
+  state.locale = locale;
   apply();
 }
-export function setLocale(locale: Locale): void {
-  state.locale = locale;
+export async function setLocale(locale: Locale): Promise<void> {
   remember('guanlan.locale', locale);
-  apply();
+  await speak(locale);
 }
 /** The site's or the user's language, unless this browser already has a choice of its own. */
-export function suggestLocale(locale: Locale | null): void {
-  if (locale && !remembered('guanlan.locale')) {
-    state.locale = locale;
-    apply();
-  }
+export async function suggestLocale(locale: Locale | null): Promise<void> {
+  if (locale && locale !== state.locale && !remembered('guanlan.locale')) await speak(locale);
 }
 export function setZone(zone: string): void {
   state.zone = zone;

@@ -98,6 +98,18 @@ export function bucket(t: string | number, grain: Grain, locale: Locale, zone: s
       return String(c.year);
   }
 }
+/** Beyond this many hours an axis names days, at midnight, instead of hours. */
+const MANY_HOURS = 60;
+/** Labels of an axis, and which of its buckets carry one (`undefined`: as many as fit). */
+export function axisLabels(times: string[], grain: Grain, locale: Locale, zone: string): { labels: string[]; shown: ((i: number) => boolean) | undefined } {
+  if (grain !== 'hour' || times.length <= MANY_HOURS) {
+    return { labels: times.map((t) => bucket(t, grain, locale, zone)), shown: undefined };
+  }
+  return {
+    labels: times.map((t) => bucket(t, 'day', locale, zone)),
+    shown: (i) => civil(Date.parse(times[i] ?? ''), zone).hour === 0,
+  };
+}
 /** First and last day of a half-open span: `2026-01-01 – 2026-01-31`. */
 export function spanText(from: string, to: string, zone: string): string {
   const first = dateText(Date.parse(from), zone);

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { en } from './en';
-import { orElse, translator } from './index';
+import { loadWords, orElse, translator } from './index';
 import { zh } from './zh';
 
 const holes = (text: string): string[] => (text.match(/\{\w+\}/g) ?? []).sort();
@@ -20,6 +20,13 @@ it('leaves no Chinese in English', () => {
   expect(found).toEqual([]);
 });
 it('fills holes and falls back on unknown codes', () => {
-  expect(translator('zh')('range.days', { n: 7 })).toBe('最近 7 天');
-  expect(orElse(translator('en'), 'error.never_heard_of', 'never_heard_of')).toBe('never_heard_of');
+  expect(translator(zh)('range.days', { n: 7 })).toBe('最近 7 天');
+  expect(orElse(translator(en), 'error.never_heard_of', 'never_heard_of')).toBe('never_heard_of');
+});
+it('loads the language asked for', async () => {
+  expect(await loadWords('zh')).toBe(zh);
+  expect(await loadWords('en')).toBe(en);
+});
+it('shows a code that it does not know instead of failing', () => {
+  expect(translator(en)(`severity.${'fatal' as 'info'}`)).toBe('fatal');
 });

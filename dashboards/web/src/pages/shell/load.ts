@@ -7,10 +7,10 @@ import { note, serverTime, setLink } from '../../lib/live.svelte';
 import { say, setZone, suggestLocale, t } from '../../lib/prefs.svelte';
 import { can, signedIn, signedOut } from '../../lib/session.svelte';
 
-function enter(who: Session): void {
+async function enter(who: Session): Promise<void> {
   useCsrf(who.csrf);
   setZone(who.site.timezone);
-  suggestLocale(who.locale ?? who.site.locale);
+  await suggestLocale(who.locale ?? who.site.locale);
   serverTime(who.now);
   signedIn(who);
 }
@@ -21,7 +21,7 @@ export async function restore(client: QueryClient): Promise<void> {
     client.clear();
   });
   try {
-    enter(await get<Session>('/api/session'));
+    await enter(await get<Session>('/api/session'));
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 401) throw error;
     signedOut(false);
@@ -29,7 +29,7 @@ export async function restore(client: QueryClient): Promise<void> {
 }
 export async function login(user: string, password: string): Promise<void> {
   const who = await post<Partial<Session>>('/api/session', { user, password });
-  enter(who.csrf && who.permissions ? (who as Session) : await get<Session>('/api/session'));
+  await enter(who.csrf && who.permissions ? (who as Session) : await get<Session>('/api/session'));
 }
 export async function logout(client: QueryClient): Promise<void> {
   await remove('/api/session');
