@@ -16,7 +16,14 @@ export default ts.config(
     files: ['src/**'],
     rules: {
       // Data reaches the screen through load.ts only; everything else stays free of the network.
-      'no-restricted-imports': ['error', { patterns: [{ group: ['**/api/client', '**/api/events'], message: 'Only load.ts files call the API.' }] }],
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            { group: ['**/api/client', '**/api/events'], message: 'Only load.ts files call the API.' },
+          ],
+        },
+      ],
       '@typescript-eslint/no-non-null-assertion': 'error',
       '@typescript-eslint/no-dynamic-delete': 'off',
     },

@@ -19,7 +19,10 @@ export default defineConfig({
         // dictionaries stay apart: only the language in use is loaded.
         codeSplitting: {
           groups: [
-            { name: 'core', test: /node_modules\/(svelte|esm-env|clsx|@tanstack(?!.*infinite))\/|src\/(lib\/(?!cells|rows)[^/]+|ui\/(?!ResultGrid|Yaml|window)[^/]+|api\/[^/]+|lib\/words\/index|pages\/shell\/(?!Palette|Keys)[^/]+|pages\/dashboards\/(ViewBar|load)|pages\/routes)\.(ts|svelte)|@lucide\/svelte\/dist\/(Icon|defaultAttributes|context)/ },
+            {
+              name: 'core',
+              test: /node_modules\/(svelte|esm-env|clsx|@tanstack(?!.*infinite))\/|src\/(lib\/(?!cells|rows)[^/]+|ui\/(?!ResultGrid|Yaml|window)[^/]+|api\/[^/]+|lib\/words\/index|pages\/shell\/(?!Palette|Keys)[^/]+|pages\/dashboards\/(ViewBar|load)|pages\/routes)\.(ts|svelte)|@lucide\/svelte\/dist\/(Icon|defaultAttributes|context)/,
+            },
           ],
         },
       },

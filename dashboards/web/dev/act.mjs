@@ -3,18 +3,34 @@ import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
 const BASE = process.env.BASE ?? 'http://127.0.0.1:8089';
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'zh-CN', timezoneId: 'Asia/Shanghai', permissions: ['clipboard-read', 'clipboard-write'] });
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-dev-shm-usage'],
+});
+const context = await browser.newContext({
+  viewport: { width: 1440, height: 900 },
+  locale: 'zh-CN',
+  timezoneId: 'Asia/Shanghai',
+  permissions: ['clipboard-read', 'clipboard-write'],
+});
+await context.addInitScript(() =>
+  addEventListener('securitypolicyviolation', (e) =>
+    console.error(`CSP ${e.violatedDirective} ${e.sourceFile}:${e.lineNumber}:${e.columnNumber} ${e.sample}`),
+  ),
+);
 const page = await context.newPage();
 const noise = [];
 page.on('console', (m) => m.type() === 'error' && !/status of 40[01]/.test(m.text()) && noise.push(m.text()));
+page.on('response', (r) => r.status() === 404 && noise.push(`404 ${r.url()}`));
 page.on('pageerror', (e) => noise.push(String(e)));
 const id = (name) => page.getByTestId(name);
 const step = async (name, act) => {
   const since = Date.now();
   try {
     await act();
-    console.log(`ok   ${name} (${Date.now() - since} ms)`);
+    console.log(
+      `ok   ${name} (${Date.now() - since} ms)${noise.length ? ` [console: ${noise.length}]` : ''}`,
+    );
   } catch (error) {
     console.log(`FAIL ${name}: ${String(error).slice(0, 600)}`);
     await page.screenshot({ path: '.look/failed.png' });
@@ -43,7 +59,10 @@ await step('the range changes in the address, and Back undoes it', async () => {
   await id('range-picker').click();
   await id('range-7d').click();
   await page.waitForURL(/range=7d/);
-  await page.waitForFunction((old) => document.querySelector('[data-testid=kpi-r1c1]')?.dataset.value !== old, before);
+  await page.waitForFunction(
+    (old) => document.querySelector('[data-testid=kpi-r1c1]')?.dataset.value !== old,
+    before,
+  );
   await page.goBack();
   assert.ok(!page.url().includes('range'));
 });
@@ -55,7 +74,9 @@ await step('a custom range is both days included', async () => {
   await page.waitForURL(/range=2026-11-01\.\.2026-11-11/);
 });
 await step('a bar filters, the chip removes', async () => {
-  await id('tile-r2c2').getByRole('button', { name: /采购部/ }).click();
+  await id('tile-r2c2')
+    .getByRole('button', { name: /采购部/ })
+    .click();
   await page.waitForURL(/f\.department=/);
   await id('chip-department').click();
   await page.waitForURL((url) => !url.search.includes('f.'));
@@ -69,9 +90,15 @@ await step('the filter panel filters', async () => {
 await step('a change on the server changes a number without a reload', async () => {
   await page.goto(`${BASE}/dashboards/cockpit`);
   await id('kpi-r1c1').waitFor();
-  await page.waitForFunction(() => document.querySelector('[data-testid=live-link]')?.dataset.link === 'live');
+  await page.waitForFunction(
+    () => document.querySelector('[data-testid=live-link]')?.dataset.link === 'live',
+  );
   const before = await id('kpi-r1c1').getAttribute('data-value');
-  await page.waitForFunction((old) => document.querySelector('[data-testid=kpi-r1c1]')?.dataset.value !== old, before, { timeout: 8_000 });
+  await page.waitForFunction(
+    (old) => document.querySelector('[data-testid=kpi-r1c1]')?.dataset.value !== old,
+    before,
+    { timeout: 8_000 },
+  );
 });
 await step('dragging on a line zooms, arrow keys read points', async () => {
   const chart = id('tile-r2c1').getByRole('group').first();
@@ -124,7 +151,9 @@ await step('the palette finds and opens, g and a letter goes', async () => {
   await page.keyboard.press('s');
   await page.waitForURL(/\/sql$/);
   await page.keyboard.press('Control+k');
+  await id('palette').waitFor();
   await page.keyboard.press('Escape');
+  await id('palette').waitFor({ state: 'detached' });
 });
 await step('SQL runs, and 120 000 rows scroll to the end', async () => {
   const editor = page.locator('.cm-content');
@@ -197,5 +226,10 @@ await step('the shortcut sheet opens', async () => {
   await page.getByRole('dialog').waitFor();
   await page.keyboard.press('Escape');
 });
-await step('the console stayed clean', async () => assert.deepEqual(noise, []));
+await step('the console stayed clean', async () =>
+  assert.deepEqual(
+    noise.map((text) => text.slice(0, 400)),
+    [],
+  ),
+);
 await browser.close();

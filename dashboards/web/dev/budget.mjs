@@ -7,8 +7,12 @@ import { brotliCompressSync } from 'node:zlib';
 
 const assets = fileURLToPath(new URL('../dist/assets/', import.meta.url));
 const names = readdirSync(assets);
-const size = Object.fromEntries(names.map((name) => [name, brotliCompressSync(readFileSync(assets + name)).length]));
-const entry = [...readFileSync(`${assets}../index.html`, 'utf8').matchAll(/assets\/([\w.-]+)/g)].map((m) => m[1]);
+const size = Object.fromEntries(
+  names.map((name) => [name, brotliCompressSync(readFileSync(assets + name)).length]),
+);
+const entry = [...readFileSync(`${assets}../index.html`, 'utf8').matchAll(/assets\/([\w.-]+)/g)].map(
+  (m) => m[1],
+);
 const css = (name) => names.find((one) => one.endsWith('.css') && one.split('-')[0] === name.split('-')[0]);
 
 /** A chunk and all that it imports statically (`from"./x.js"` and bare `import"./x.js"`). */
@@ -37,6 +41,7 @@ const rules = [
   [`largest chunk (${largest})`, most, 240_000],
   ['everything', total, 900_000],
 ];
-for (const [what, got, limit] of rules) console.log(`${got <= limit ? 'ok  ' : 'OVER'} ${what}: ${kb(got)} of ${kb(limit)}`);
+for (const [what, got, limit] of rules)
+  console.log(`${got <= limit ? 'ok  ' : 'OVER'} ${what}: ${kb(got)} of ${kb(limit)}`);
 process.exitCode = rules.some(([, got, limit]) => got > limit) ? 1 : 0;
 if (process.argv.includes('--list')) for (const name of everything) console.log(kb(size[name] ?? 0), name);

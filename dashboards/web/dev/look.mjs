@@ -33,20 +33,51 @@ const PAGES = {
 const all = process.env.LOOK === 'all';
 const SIZES = { 1440: { width: 1440, height: 900 }, 390: { width: 390, height: 844 } };
 const looks = [];
-for (const size of Object.keys(SIZES)) for (const locale of ['zh', 'en']) for (const theme of ['light', 'dark']) looks.push({ size, locale, theme });
+for (const size of Object.keys(SIZES))
+  for (const locale of ['zh', 'en'])
+    for (const theme of ['light', 'dark']) looks.push({ size, locale, theme });
 const chosen = all ? looks : looks.filter((l) => (l.locale === 'zh') === (l.theme === 'light'));
 const wanted = process.argv.slice(2);
 mkdirSync('.look', { recursive: true });
 
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', '--force-color-profile=srgb', '--font-render-hinting=none', '--hide-scrollbars'] });
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-dev-shm-usage',
+    '--force-color-profile=srgb',
+    '--font-render-hinting=none',
+    '--hide-scrollbars',
+  ],
+});
 let bad = 0;
 for (const { size, locale, theme } of chosen) {
-  const context = await browser.newContext({ viewport: SIZES[size], locale: locale === 'zh' ? 'zh-CN' : 'en-US', timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce', bypassCSP: false, hasTouch: size === '390', isMobile: size === '390' });
-  await context.addInitScript(([l, th]) => { localStorage.setItem('guanlan.locale', l); localStorage.setItem('guanlan.theme', th); }, [locale, theme]);
+  const context = await browser.newContext({
+    viewport: SIZES[size],
+    locale: locale === 'zh' ? 'zh-CN' : 'en-US',
+    timezoneId: 'Asia/Shanghai',
+    reducedMotion: 'reduce',
+    bypassCSP: false,
+    hasTouch: size === '390',
+    isMobile: size === '390',
+  });
+  await context.addInitScript(
+    ([l, th]) => {
+      localStorage.setItem('guanlan.locale', l);
+      localStorage.setItem('guanlan.theme', th);
+    },
+    [locale, theme],
+  );
   const page = await context.newPage();
   let name = '';
-  const complain = (text) => { bad += 1; console.log(`  ✗ ${name} ${size} ${locale} ${theme}: ${text}`); };
-  page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !/401|400/.test(m.text())) complain(m.text().slice(0, 300)); });
+  const complain = (text) => {
+    bad += 1;
+    console.log(`  ✗ ${name} ${size} ${locale} ${theme}: ${text}`);
+  };
+  page.on('console', (m) => {
+    if (['error', 'warning'].includes(m.type()) && !/401|400/.test(m.text()))
+      complain(m.text().slice(0, 300));
+  });
   page.on('pageerror', (e) => complain(`page error ${e.message.slice(0, 300)}`));
   for (const [key, [path, user]] of Object.entries(PAGES)) {
     if (wanted.length && !wanted.includes(key)) continue;
@@ -67,9 +98,16 @@ for (const { size, locale, theme } of chosen) {
     // Isolated world: the page's CSP stays in force and does not see the scanner.
     const cdp = await context.newCDPSession(page);
     const { frameTree } = await cdp.send('Page.getFrameTree');
-    const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+    const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', {
+      frameId: frameTree.frame.id,
+    });
     await cdp.send('Runtime.evaluate', { expression: axe, contextId });
-    const { result } = await cdp.send('Runtime.evaluate', { expression: `axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0,3).map(n => n.target.join(' ') + ' — ' + (n.any[0]?.message ?? n.all[0]?.message ?? n.none[0]?.message ?? '')).join(' | ')))`, contextId, awaitPromise: true, returnByValue: true });
+    const { result } = await cdp.send('Runtime.evaluate', {
+      expression: `axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']}).then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0,3).map(n => n.target.join(' ') + ' — ' + (n.any[0]?.message ?? n.all[0]?.message ?? n.none[0]?.message ?? '')).join(' | ')))`,
+      contextId,
+      awaitPromise: true,
+      returnByValue: true,
+    });
     for (const violation of result.value ?? ['axe did not run']) complain(violation.slice(0, 500));
     await cdp.detach();
   }

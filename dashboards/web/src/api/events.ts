@@ -32,7 +32,9 @@ function open(tell: (message: Shared) => void): () => void {
   const connect = (): void => {
     source = new EventSource('/api/events');
     for (const kind of KINDS) {
-      source.addEventListener(kind, (message) => tell({ event: parse(kind, message as MessageEvent<string>) }));
+      source.addEventListener(kind, (message) =>
+        tell({ event: parse(kind, message as MessageEvent<string>) }),
+      );
     }
     source.onopen = () => {
       clearTimeout(lost);

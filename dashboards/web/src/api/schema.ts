@@ -168,7 +168,13 @@ export interface MetricAsk {
   order: 'time' | 'value_desc' | 'value_asc';
 }
 export interface MetricAnswer {
-  rows: { time: string | null; by: (string | null)[]; value: number | null; previous: number | null; partial: boolean }[];
+  rows: {
+    time: string | null;
+    by: (string | null)[];
+    value: number | null;
+    previous: number | null;
+    partial: boolean;
+  }[];
   as_of: string | null;
   tables: TableStamp[] | [string, number][];
   range: Span;
@@ -207,7 +213,7 @@ export interface TableDetail extends TableInfo {
 export interface SqlHistoryEntry {
   id: string;
   sql: string;
-  at: string;
+  started_at: string;
   elapsed_ms: number | null;
   rows: number | null;
   outcome: string;
@@ -226,6 +232,7 @@ export interface AlertEntry {
   value: number | null;
   low: number | null;
   high: number | null;
+  unit?: Unit | null;
   summary: Title;
   started_at: string;
   fired_at: string | null;
@@ -234,7 +241,7 @@ export interface AlertEntry {
 }
 export interface AlertPage {
   alerts: AlertEntry[];
-  next?: string | null;
+  next?: number | null;
 }
 export interface BandPoint {
   t: string;
@@ -262,7 +269,7 @@ export interface AlertDetail extends AlertEntry {
   description: Title | null;
   action?: Title | null;
   rule_yaml: string;
-  series: { unit: Unit; metric: string; points: BandPoint[] } | null;
+  series: { unit: Unit | null; metric: string | null; points: BandPoint[] } | null;
   rows?: Rows | null;
   timeline: { at: string; state: string; note: string | null }[];
   deliveries: Delivery[];
@@ -291,8 +298,11 @@ export interface SourceRun {
   rows: number;
   rejected: number;
   ms: number;
-  outcome: string;
+  /** null while it runs. */
+  outcome: string | null;
   message: string | null;
+  /** One per line. */
+  warnings?: string | null;
 }
 export interface SourceStream {
   name: string;
@@ -301,7 +311,6 @@ export interface SourceStream {
   last_run: SourceRun | null;
   next_at: string | null;
   cursor?: unknown;
-  warnings?: string[];
 }
 export interface SourceEntry {
   name: string;
@@ -320,6 +329,8 @@ export interface ReleaseReport {
   read: number;
   kept: number;
   rejected: number;
+  /** Rows that left quarantine. */
+  released: number;
 }
 
 export interface ProjectProblem {
@@ -345,7 +356,8 @@ export interface User {
   last_login: string | null;
 }
 export interface AuditRow {
-  id?: number | string;
+  /** Place in the chain; pages go back from it. */
+  seq: number;
   at: string;
   actor: string;
   action: string;

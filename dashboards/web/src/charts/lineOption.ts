@@ -22,7 +22,13 @@ export interface Lines {
 }
 
 /** Aligns series on the union of their buckets; a bucket that a series lacks is null, never zero. */
-export function align(series: LineSeries[], palette: Palette, dark: boolean, only: string, rest = 'other'): Lines {
+export function align(
+  series: LineSeries[],
+  palette: Palette,
+  dark: boolean,
+  only: string,
+  rest = 'other',
+): Lines {
   const shown = series.slice(0, MAX_LINES + (series[MAX_LINES]?.other ? 1 : 0));
   const times = [...new Set(shown.flatMap((one) => one.points.map((p) => p.t)))].sort();
   const place = new Map(times.map((t, i) => [t, i]));
@@ -49,19 +55,53 @@ export function tail(line: Line): (number | null)[] {
   return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
 }
 
-export function lineOption({ lines }: Lines, labels: string[], ink: ChartInk, tick: (n: number) => string, compare: boolean, shown?: (i: number) => boolean): ChartOption {
+export function lineOption(
+  { lines }: Lines,
+  labels: string[],
+  ink: ChartInk,
+  tick: (n: number) => string,
+  compare: boolean,
+  shown?: (i: number) => boolean,
+): ChartOption {
   const series: Series[] = [];
   const few = labels.length < 3;
   for (const line of lines) {
-    const base = { type: 'line' as const, silent: true, connectNulls: false, symbol: 'circle', symbolSize: 5, showSymbol: few };
+    const base = {
+      type: 'line' as const,
+      silent: true,
+      connectNulls: false,
+      symbol: 'circle',
+      symbolSize: 5,
+      showSymbol: few,
+    };
     if (compare && line.before && lines.length <= MAX_COMPARED) {
-      series.push({ ...base, name: `${line.name} ·`, data: line.before, showSymbol: false, lineStyle: { color: line.colour, width: 1.5, type: 'dashed', opacity: 0.5 } });
+      series.push({
+        ...base,
+        name: `${line.name} ·`,
+        data: line.before,
+        showSymbol: false,
+        lineStyle: { color: line.colour, width: 1.5, type: 'dashed', opacity: 0.5 },
+      });
     }
     const whole = line.values.map((v, i) => (line.partial[i] ? null : v));
-    const area = lines.length === 1 ? { areaStyle: { color: line.colour, opacity: ink.dark ? 0.14 : 0.09 } } : {};
-    series.push({ ...base, ...area, name: line.name, data: whole, itemStyle: { color: line.colour }, lineStyle: { color: line.colour, width: 2 } });
+    const area =
+      lines.length === 1 ? { areaStyle: { color: line.colour, opacity: ink.dark ? 0.14 : 0.09 } } : {};
+    series.push({
+      ...base,
+      ...area,
+      name: line.name,
+      data: whole,
+      itemStyle: { color: line.colour },
+      lineStyle: { color: line.colour, width: 2 },
+    });
     if (line.partial.some(Boolean)) {
-      series.push({ ...base, name: `${line.name} …`, data: tail(line), itemStyle: { color: line.colour }, lineStyle: { color: line.colour, width: 2, type: [4, 3] } });
+      series.push({
+        ...base,
+        name: `${line.name} …`,
+        data: tail(line),
+        itemStyle: { color: line.colour },
+        lineStyle: { color: line.colour, width: 2, type: [4, 3] },
+      });
     }
   }
   return timeOption(labels, series, ink, tick, true, shown);

@@ -24,7 +24,10 @@ describe('lines', () => {
     const short = series('b', [9]);
     const { times, lines } = align([series('a', [1, null, 3]), short], new Palette(), false, 'x');
     expect(times).toHaveLength(3);
-    expect(lines.map((l) => l.values)).toEqual([[1, null, 3], [9, null, null]]);
+    expect(lines.map((l) => l.values)).toEqual([
+      [1, null, 3],
+      [9, null, null],
+    ]);
   });
   it('keeps the colour of a value over charts and themes', () => {
     const palette = new Palette();
@@ -55,8 +58,22 @@ describe('lines', () => {
 });
 
 describe('the expected band', () => {
-  const point = (v: number, low: number | null, high: number | null, outside = false): BandPoint => ({ t: '2026-01-01T00:00:00Z', v, low, high, outside });
-  const get = (points: BandPoint[], name: string): Drawn | undefined => drawn(bandOption(points, points.map(() => ''), ink, tick)).find((s) => s.name === name);
+  const point = (v: number, low: number | null, high: number | null, outside = false): BandPoint => ({
+    t: '2026-01-01T00:00:00Z',
+    v,
+    low,
+    high,
+    outside,
+  });
+  const get = (points: BandPoint[], name: string): Drawn | undefined =>
+    drawn(
+      bandOption(
+        points,
+        points.map(() => ''),
+        ink,
+        tick,
+      ),
+    ).find((s) => s.name === name);
   it('is as high as the distance of its limits', () => {
     const points = [point(5, 2, 8), point(20, -4, 8, true)];
     expect(get(points, 'low')?.data).toEqual([2, -4]);

@@ -8,13 +8,27 @@ export type ChartOption = ComposeOption<LineSeriesOption | ScatterSeriesOption |
 export type Series = LineSeriesOption | ScatterSeriesOption;
 
 /** `shown`: which buckets may carry a label; else as many as fit. `labels`: one per bucket. Buckets are even, so a category axis is honest and knows the site's zone. */
-export function timeOption(labels: string[], series: Series[], ink: ChartInk, tick: (n: number) => string, zero: boolean, shown?: (i: number) => boolean): ChartOption {
+export function timeOption(
+  labels: string[],
+  series: Series[],
+  ink: ChartInk,
+  tick: (n: number) => string,
+  zero: boolean,
+  shown?: (i: number) => boolean,
+): ChartOption {
   return {
     animation: false,
     backgroundColor: 'transparent',
     textStyle: { fontFamily: 'inherit', color: ink.muted, fontSize: 12 },
     aria: { enabled: false },
-    grid: { left: 4, right: 12, top: 12, bottom: 4, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
+    grid: {
+      left: 4,
+      right: 12,
+      top: 12,
+      bottom: 4,
+      outerBoundsMode: 'same',
+      outerBoundsContain: 'axisLabel',
+    },
     xAxis: {
       type: 'category',
       data: labels,

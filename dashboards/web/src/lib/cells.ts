@@ -16,7 +16,22 @@ const TIMESTAMP = 10;
 
 export const isNumeric = (type: CellType): boolean => [INT, FLOAT, DECIMAL].includes(type.typeId);
 export function typeName(type: CellType): string {
-  const names: Record<number, string> = { 2: 'int', 3: 'float', 4: 'binary', 5: 'text', 6: 'bool', 7: 'decimal', 8: 'date', 9: 'time', 10: 'timestamp', 12: 'list', 13: 'struct', 18: 'duration', 20: 'text', 24: 'text' };
+  const names: Record<number, string> = {
+    2: 'int',
+    3: 'float',
+    4: 'binary',
+    5: 'text',
+    6: 'bool',
+    7: 'decimal',
+    8: 'date',
+    9: 'time',
+    10: 'timestamp',
+    12: 'list',
+    13: 'struct',
+    18: 'duration',
+    20: 'text',
+    24: 'text',
+  };
   return names[type.typeId] ?? '';
 }
 /** 12345n with scale 2 → 123.45; no digit passes through a float. */

@@ -27,6 +27,22 @@ export interface ChartInk {
 /** The tokens of app.css that a chart needs as plain values. */
 export function chartInk(dark: boolean): ChartInk {
   return dark
-    ? { dark, ink: '#e7eaee', muted: '#9aa5b1', line: '#2a313a', card: '#171b21', accent: '#7db0ff', bad: '#ff8a80' }
-    : { dark, ink: '#1b2129', muted: '#5b6572', line: '#dde2e8', card: '#ffffff', accent: '#1d5fc4', bad: '#c0362c' };
+    ? {
+        dark,
+        ink: '#e7eaee',
+        muted: '#9aa5b1',
+        line: '#2a313a',
+        card: '#171b21',
+        accent: '#7db0ff',
+        bad: '#ff8a80',
+      }
+    : {
+        dark,
+        ink: '#1b2129',
+        muted: '#5b6572',
+        line: '#dde2e8',
+        card: '#ffffff',
+        accent: '#1d5fc4',
+        bad: '#c0362c',
+      };
 }

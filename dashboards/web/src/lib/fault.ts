@@ -14,7 +14,13 @@ const hasProblem = (error: unknown): error is { problem: Problem } =>
 
 /** Codes whose own words beat the server's; all else (SQL, tiles) is told as the server says it. */
 export function fault(error: unknown, t: Translate): Fault {
-  if (!hasProblem(error)) return { text: error instanceof Error ? error.message : String(error), hint: null, queryId: null, again: true };
+  if (!hasProblem(error))
+    return {
+      text: error instanceof Error ? error.message : String(error),
+      hint: null,
+      queryId: null,
+      again: true,
+    };
   const { code, detail, title, hint, query_id } = error.problem;
   return {
     text: orElse(t, `error.${code}`, detail ?? title ?? code),

@@ -74,7 +74,13 @@ export interface Delta {
  * Change against an earlier value. Percents differ in percentage points, all else in percent of the base; a base
  * of zero has no percent, so the difference itself is told. The tone follows the metric's good direction.
  */
-export function delta(now: number | null, before: number | null, unit: Unit, direction: Direction, locale: Locale): Delta | null {
+export function delta(
+  now: number | null,
+  before: number | null,
+  unit: Unit,
+  direction: Direction,
+  locale: Locale,
+): Delta | null {
   if (now === null || before === null || now === undefined || before === undefined) return null;
   const by = now - before;
   const arrow = by > 0 ? '▲' : by < 0 ? '▼' : '';

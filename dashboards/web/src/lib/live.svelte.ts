@@ -9,7 +9,11 @@ export interface Note {
 
 const NOTE_MS = 8_000;
 const MAX_NOTES = 3;
-const state = $state<{ link: LinkState; now: number; notes: Note[] }>({ link: 'connecting', now: Date.now(), notes: [] });
+const state = $state<{ link: LinkState; now: number; notes: Note[] }>({
+  link: 'connecting',
+  now: Date.now(),
+  notes: [],
+});
 let base = { server: Date.now(), here: Date.now() };
 let lastNote = 0;
 

@@ -21,7 +21,8 @@ function remember(key: string, value: string): void {
 }
 
 const chosen = remembered('guanlan.locale');
-const browser: Locale = typeof navigator !== 'undefined' && !navigator.language.startsWith('zh') ? 'en' : 'zh';
+const browser: Locale =
+  typeof navigator !== 'undefined' && !navigator.language.startsWith('zh') ? 'en' : 'zh';
 const state = $state<{ locale: Locale; theme: Theme; systemDark: boolean; zone: string }>({
   locale: chosen === 'zh' || chosen === 'en' ? chosen : browser,
   theme: THEMES.find((theme) => theme === remembered('guanlan.theme')) ?? 'auto',

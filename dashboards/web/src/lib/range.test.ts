@@ -9,7 +9,16 @@ describe('range texts', () => {
     expect(PRESETS.filter((text) => !isRange(text))).toEqual([]);
   });
   it('refuses what the server would refuse', () => {
-    for (const text of ['', '0d', '7x', 'now/h', '2026-02-30..2026-03-02', '2026-03-02..2026-03-02', '2026-03-02..2026-03-01', '-3d']) {
+    for (const text of [
+      '',
+      '0d',
+      '7x',
+      'now/h',
+      '2026-02-30..2026-03-02',
+      '2026-03-02..2026-03-02',
+      '2026-03-02..2026-03-01',
+      '-3d',
+    ]) {
       expect(isRange(text), text).toBe(false);
     }
   });
@@ -24,8 +33,8 @@ describe('range texts', () => {
     expect(rangeName('2026-01-01..2026-01-02', translator(en))).toBe('2026-01-01');
   });
   it('chooses a grain that can be read', () => {
-    expect(['24h', '7d', '90d', '26w', '12M', 'now/d', 'now/Q', '2026-01-01..2026-01-03'].map(grainFor)).toEqual([
-      'hour', 'day', 'day', 'week', 'month', 'hour', 'day', 'hour',
-    ]);
+    expect(
+      ['24h', '7d', '90d', '26w', '12M', 'now/d', 'now/Q', '2026-01-01..2026-01-03'].map(grainFor),
+    ).toEqual(['hour', 'day', 'day', 'week', 'month', 'hour', 'day', 'hour']);
   });
 });

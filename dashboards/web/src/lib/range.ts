@@ -3,7 +3,20 @@ import type { Grain } from '../api/schema';
 import type { Translate } from './words';
 import { addDays } from './time';
 
-export const PRESETS = ['24h', '7d', '30d', '90d', '12M', 'now/d', 'now/w', 'now/M', 'now/Q', 'now/y', 'last/w', 'last/M'] as const;
+export const PRESETS = [
+  '24h',
+  '7d',
+  '30d',
+  '90d',
+  '12M',
+  'now/d',
+  'now/w',
+  'now/M',
+  'now/Q',
+  'now/y',
+  'last/w',
+  'last/M',
+] as const;
 const ROLLING = /^(\d{1,4})([hdwM])$/;
 const CALENDAR = /^(now|last)\/([dwMQy])$/;
 const CUSTOM = /^(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})$/;
@@ -37,8 +50,16 @@ export function rangeName(text: string, t: Translate): string {
   const calendar = CALENDAR.exec(text);
   if (calendar) {
     const names = {
-      'now/d': 'range.today', 'now/w': 'range.thisWeek', 'now/M': 'range.thisMonth', 'now/Q': 'range.thisQuarter', 'now/y': 'range.thisYear',
-      'last/d': 'range.yesterday', 'last/w': 'range.lastWeek', 'last/M': 'range.lastMonth', 'last/Q': 'range.lastQuarter', 'last/y': 'range.lastYear',
+      'now/d': 'range.today',
+      'now/w': 'range.thisWeek',
+      'now/M': 'range.thisMonth',
+      'now/Q': 'range.thisQuarter',
+      'now/y': 'range.thisYear',
+      'last/d': 'range.yesterday',
+      'last/w': 'range.lastWeek',
+      'last/M': 'range.lastMonth',
+      'last/Q': 'range.lastQuarter',
+      'last/y': 'range.lastYear',
     } as const;
     return t(names[text as keyof typeof names]);
   }
@@ -51,7 +72,10 @@ export function grainFor(text: string): Grain {
   const custom = CUSTOM.exec(text);
   let days = 30;
   const rolling = ROLLING.exec(text);
-  if (rolling) days = Number(rolling[1]) * (({ h: 1 / 24, d: 1, w: 7, M: 30 } as Record<string, number>)[rolling[2] ?? 'd'] ?? 1);
+  if (rolling)
+    days =
+      Number(rolling[1]) *
+      (({ h: 1 / 24, d: 1, w: 7, M: 30 } as Record<string, number>)[rolling[2] ?? 'd'] ?? 1);
   else if (custom) days = (Date.parse(custom[2] ?? '') - Date.parse(custom[1] ?? '')) / 86_400_000;
   else days = ({ d: 1, w: 7, M: 30, Q: 91, y: 365 } as Record<string, number>)[text.at(-1) ?? 'M'] ?? 30;
   if (days <= 3) return 'hour';

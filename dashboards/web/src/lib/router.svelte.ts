@@ -4,7 +4,9 @@ export interface Route {
   search: string;
 }
 const here = (): Route => ({ path: location.pathname, search: location.search });
-const state = $state<{ now: Route }>({ now: typeof location === 'undefined' ? { path: '/', search: '' } : here() });
+const state = $state<{ now: Route }>({
+  now: typeof location === 'undefined' ? { path: '/', search: '' } : here(),
+});
 
 export const route = {
   get path(): string {
@@ -34,7 +36,15 @@ export function startRouter(): () => void {
     state.now = here();
   };
   const click = (event: MouseEvent): void => {
-    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
     const link = (event.target as Element | null)?.closest('a');
     if (!link || link.target || link.hasAttribute('download') || link.origin !== location.origin) return;
     if (link.pathname.startsWith('/api/') || link.hash) return;

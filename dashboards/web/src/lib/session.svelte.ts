@@ -2,11 +2,26 @@
 import type { Session } from '../api/schema';
 
 export type Permission =
-  | 'ReadDashboards' | 'ReadMetrics' | 'RunSql' | 'ReadTables' | 'ReadSources' | 'ManageSources' | 'ReadAlerts' | 'ActOnAlerts'
-  | 'ReadRules' | 'ReadAccess' | 'ManageAccess' | 'ReadSystem' | 'ReadStatus';
+  | 'ReadDashboards'
+  | 'ReadMetrics'
+  | 'RunSql'
+  | 'ReadTables'
+  | 'ReadSources'
+  | 'ManageSources'
+  | 'ReadAlerts'
+  | 'ActOnAlerts'
+  | 'ReadRules'
+  | 'ReadAccess'
+  | 'ManageAccess'
+  | 'ReadSystem'
+  | 'ReadStatus';
 
 type Phase = 'unknown' | 'out' | 'in';
-const state = $state<{ phase: Phase; session: Session | null; expired: boolean }>({ phase: 'unknown', session: null, expired: false });
+const state = $state<{ phase: Phase; session: Session | null; expired: boolean }>({
+  phase: 'unknown',
+  session: null,
+  expired: false,
+});
 /** `ReadDashboards`, `read_dashboards` and `read-dashboards` are one permission. */
 const plain = (name: string): string => name.toLowerCase().replace(/[^a-z]/g, '');
 const granted = $derived(new Set((state.session?.permissions ?? []).map(plain)));

@@ -36,7 +36,9 @@ it('shows the last day that belongs to a span', () => {
   expect(spanText('2025-12-31T16:00:00Z', '2026-01-01T16:00:00Z', SH)).toBe('2026-01-01');
 });
 it('names days instead of hours on a long axis', () => {
-  const hours = Array.from({ length: 96 }, (_, i) => new Date(Date.parse('2026-11-20T16:00:00Z') + i * 3_600_000).toISOString());
+  const hours = Array.from({ length: 96 }, (_, i) =>
+    new Date(Date.parse('2026-11-20T16:00:00Z') + i * 3_600_000).toISOString(),
+  );
   const { labels, shown } = axisLabels(hours, 'hour', 'en', SH);
   expect([0, 1, 24].map((i) => shown?.(i))).toEqual([true, false, true]);
   expect(labels[24]).toBe('Nov 22');

@@ -23,7 +23,13 @@ interface Civil {
 /** The wall clock of `zone` at an instant. */
 export function civil(t: number, zone: string): Civil {
   const found: Record<string, number> = {};
-  const numeric = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric' } as const;
+  const numeric = {
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+  } as const;
   for (const part of formatter('en', zone, numeric).formatToParts(t)) found[part.type] = Number(part.value);
   const { year = 1970, month = 1, day = 1, hour = 0, minute = 0 } = found;
   return { year, month, day, hour, minute };
@@ -53,7 +59,9 @@ export function moment(t: string | null | undefined, now: number, locale: Locale
   const time = `${two(then.hour)}:${two(then.minute)}`;
   if (then.year === today.year && then.month === today.month && then.day === today.day) return time;
   const options: Intl.DateTimeFormatOptions =
-    then.year === today.year ? { month: 'short', day: 'numeric' } : { year: 'numeric', month: 'short', day: 'numeric' };
+    then.year === today.year
+      ? { month: 'short', day: 'numeric' }
+      : { year: 'numeric', month: 'short', day: 'numeric' };
   return `${formatter(locale, zone, options).format(at)} ${time}`;
 }
 /** The exact instant, for hovering. */
@@ -67,7 +75,12 @@ export function exactly(t: string | null | undefined, zone: string): string {
 export function ago(t: string | null | undefined, now: number, locale: Locale): string {
   if (!t) return '—';
   const seconds = Math.round((Date.parse(t) - now) / 1000);
-  const steps: [number, Intl.RelativeTimeFormatUnit][] = [[86_400, 'day'], [3_600, 'hour'], [60, 'minute'], [1, 'second']];
+  const steps: [number, Intl.RelativeTimeFormatUnit][] = [
+    [86_400, 'day'],
+    [3_600, 'hour'],
+    [60, 'minute'],
+    [1, 'second'],
+  ];
   const relative = new Intl.RelativeTimeFormat(tag(locale), { numeric: 'auto', style: 'short' });
   for (const [size, unit] of steps) {
     if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
@@ -82,16 +95,28 @@ export function bucket(t: string | number, grain: Grain, locale: Locale, zone: s
   switch (grain) {
     case 'hour': {
       const time = `${two(c.hour)}:00`;
-      return full || c.hour === 0 ? `${formatter(locale, zone, { month: 'short', day: 'numeric' }).format(at)} ${time}` : time;
+      return full || c.hour === 0
+        ? `${formatter(locale, zone, { month: 'short', day: 'numeric' }).format(at)} ${time}`
+        : time;
     }
     case 'day':
-      return formatter(locale, zone, full ? { year: 'numeric', month: 'short', day: 'numeric', weekday: 'short' } : { month: 'short', day: 'numeric' }).format(at);
+      return formatter(
+        locale,
+        zone,
+        full
+          ? { year: 'numeric', month: 'short', day: 'numeric', weekday: 'short' }
+          : { month: 'short', day: 'numeric' },
+      ).format(at);
     case 'week': {
       const day = formatter(locale, zone, { month: 'short', day: 'numeric' }).format(at);
       return locale === 'zh' ? `${day}周` : `wk ${day}`;
     }
     case 'month':
-      return formatter(locale, zone, full || c.month === 1 ? { year: 'numeric', month: 'short' } : { month: 'short' }).format(at);
+      return formatter(
+        locale,
+        zone,
+        full || c.month === 1 ? { year: 'numeric', month: 'short' } : { month: 'short' },
+      ).format(at);
     case 'quarter':
       return `${c.year} Q${Math.ceil(c.month / 3)}`;
     case 'year':
@@ -101,7 +126,12 @@ export function bucket(t: string | number, grain: Grain, locale: Locale, zone: s
 /** Beyond this many hours an axis names days, at midnight, instead of hours. */
 const MANY_HOURS = 60;
 /** Labels of an axis, and which of its buckets carry one (`undefined`: as many as fit). */
-export function axisLabels(times: string[], grain: Grain, locale: Locale, zone: string): { labels: string[]; shown: ((i: number) => boolean) | undefined } {
+export function axisLabels(
+  times: string[],
+  grain: Grain,
+  locale: Locale,
+  zone: string,
+): { labels: string[]; shown: ((i: number) => boolean) | undefined } {
   if (grain !== 'hour' || times.length <= MANY_HOURS) {
     return { labels: times.map((t) => bucket(t, grain, locale, zone)), shown: undefined };
   }

@@ -13,11 +13,15 @@ it('survives the round trip', () => {
   expect(round(EMPTY_VIEW)).toEqual(EMPTY_VIEW);
 });
 it('is short and readable', () => {
-  expect(encode({ ...EMPTY_VIEW, range: 'now/M', filters: { region: ['east', 'west'] } })).toBe('?range=now/M&f.region=east,west');
+  expect(encode({ ...EMPTY_VIEW, range: 'now/M', filters: { region: ['east', 'west'] } })).toBe(
+    '?range=now/M&f.region=east,west',
+  );
   expect(encode(EMPTY_VIEW)).toBe('');
 });
 it('is the same for the same state', () => {
-  expect(encode({ ...EMPTY_VIEW, filters: { b: ['1'], a: ['2'] } })).toBe(encode({ ...EMPTY_VIEW, filters: { a: ['2'], b: ['1'] } }));
+  expect(encode({ ...EMPTY_VIEW, filters: { b: ['1'], a: ['2'] } })).toBe(
+    encode({ ...EMPTY_VIEW, filters: { a: ['2'], b: ['1'] } }),
+  );
 });
 it('ignores what it does not know', () => {
   expect(decode('?range=rubbish&compare=maybe&grain=aeon&f.=x&utm=1')).toEqual(EMPTY_VIEW);

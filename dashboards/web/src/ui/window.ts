@@ -20,5 +20,10 @@ export function windowOf(rows: number, rowHeight: number, viewport: number, scro
   }
   const share = Math.min(1, Math.max(0, scrollTop / (height - viewport)));
   const first = Math.min(rows - visible + 1, Math.round(share * (rows - visible + 1)));
-  return { first, count: Math.min(rows - first, visible), height, offset: Math.min(scrollTop, height - visible * rowHeight) };
+  return {
+    first,
+    count: Math.min(rows - first, visible),
+    height,
+    offset: Math.min(scrollTop, height - visible * rowHeight),
+  };
 }

@@ -14,11 +14,16 @@ interface AuditPage {
 const PAGE = 100;
 export const auditQuery = () => ({
   queryKey: ['audit'],
-  queryFn: ({ signal, pageParam }: Asked & { pageParam: string | null }) => get<AuditPage>('/api/access/audit', { before: pageParam }, signal),
-  initialPageParam: null as string | null,
+  queryFn: ({ signal, pageParam }: Asked & { pageParam: number | null }) =>
+    get<AuditPage>('/api/access/audit', { before: pageParam }, signal),
+  initialPageParam: null as number | null,
   getNextPageParam: (last: AuditPage) => {
-    const id = last.rows.at(-1)?.id;
-    return last.rows.length < PAGE || id === undefined ? null : String(id);
+    const id = last.rows.at(-1)?.seq;
+    return last.rows.length < PAGE || id === undefined ? null : id;
   },
 });
-export const addUser = (user: { name: string; display: string; roles: string[] }): Promise<{ password: string }> => post('/api/access/users', user);
+export const addUser = (user: {
+  name: string;
+  display: string;
+  roles: string[];
+}): Promise<{ password: string }> => post('/api/access/users', user);

@@ -12,13 +12,15 @@ export interface AlertsView {
 }
 export const alertsQuery = (view: AlertsView) => ({
   queryKey: ['alerts', 'list', view],
-  queryFn: ({ signal, pageParam }: Asked & { pageParam: string | null }) =>
+  queryFn: ({ signal, pageParam }: Asked & { pageParam: number | null }) =>
     get<AlertPage>('/api/alerts', { ...view, limit: PAGE, before: pageParam }, signal),
-  initialPageParam: null as string | null,
+  initialPageParam: null as number | null,
   getNextPageParam: (last: AlertPage) => last.next ?? null,
 });
 export const alertQuery = (id: string) => ({
   queryKey: ['alert', id],
-  queryFn: ({ signal }: Asked) => get<AlertDetail>(`/api/alerts/${encodeURIComponent(id)}`, undefined, signal),
+  queryFn: ({ signal }: Asked) =>
+    get<AlertDetail>(`/api/alerts/${encodeURIComponent(id)}`, undefined, signal),
 });
-export const acknowledge = (id: string, note: string): Promise<unknown> => post(`/api/alerts/${encodeURIComponent(id)}/ack`, { note });
+export const acknowledge = (id: string, note: string): Promise<unknown> =>
+  post(`/api/alerts/${encodeURIComponent(id)}/ack`, { note });

@@ -2,9 +2,11 @@
 import type { AlertState, Severity } from '../../api/schema';
 
 export type Tone = 'plain' | 'good' | 'warn' | 'bad' | 'accent';
-export const severityTone = (severity: Severity): Tone => ({ critical: 'bad', warning: 'warn', info: 'accent' } as const)[severity] ?? 'plain';
-export const stateTone = (state: AlertState): Tone => ({ firing: 'bad', pending: 'warn', resolved: 'good' } as const)[state] ?? 'plain';
+export const severityTone = (severity: Severity): Tone =>
+  (({ critical: 'bad', warning: 'warn', info: 'accent' }) as const)[severity] ?? 'plain';
+export const stateTone = (state: AlertState): Tone =>
+  (({ firing: 'bad', pending: 'warn', resolved: 'good' }) as const)[state] ?? 'plain';
 export function deliveryTone(state: string): Tone {
-  if (state === 'delivered' || state === 'done') return 'good';
+  if (state === 'accepted' || state === 'delivered') return 'good';
   return state === 'failed' || state === 'dead' ? 'bad' : 'warn';
 }

@@ -5,11 +5,16 @@ import { serverTime } from '../../lib/live.svelte';
 
 export const dashboardQuery = (name: string) => ({
   queryKey: ['dashboard', name],
-  queryFn: ({ signal }: { signal: AbortSignal }) => get<Dashboard>(`/api/dashboards/${encodeURIComponent(name)}`, undefined, signal),
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    get<Dashboard>(`/api/dashboards/${encodeURIComponent(name)}`, undefined, signal),
 });
 
 async function ask(name: string, body: DashboardAsk, signal?: AbortSignal): Promise<DashboardAnswer> {
-  const answer = await post<DashboardAnswer>(`/api/dashboards/${encodeURIComponent(name)}/data`, body, signal);
+  const answer = await post<DashboardAnswer>(
+    `/api/dashboards/${encodeURIComponent(name)}/data`,
+    body,
+    signal,
+  );
   serverTime(answer.now);
   return answer;
 }
@@ -27,13 +32,26 @@ export const dataQuery = (name: string, body: DashboardAsk | null) => ({
 });
 
 /** Asks again for some tiles only and puts their answers among the others. */
-export async function refreshTiles(client: QueryClient, name: string, body: DashboardAsk, tiles: string[]): Promise<void> {
+export async function refreshTiles(
+  client: QueryClient,
+  name: string,
+  body: DashboardAsk,
+  tiles: string[],
+): Promise<void> {
   const fresh = await ask(name, { ...body, tiles });
-  client.setQueryData<DashboardAnswer>(keyOf(name, body), (old) => (old ? { ...fresh, tiles: { ...old.tiles, ...fresh.tiles } } : undefined));
+  client.setQueryData<DashboardAnswer>(keyOf(name, body), (old) =>
+    old ? { ...fresh, tiles: { ...old.tiles, ...fresh.tiles } } : undefined,
+  );
 }
 
 /** Known values of a dimension, for the filter panel. */
-export async function dimensionValues(dimension: string, metric: string | undefined): Promise<(string | null)[]> {
-  const answer = await get<{ values: (string | null)[] }>(`/api/dimensions/${encodeURIComponent(dimension)}/values`, { metric });
+export async function dimensionValues(
+  dimension: string,
+  metric: string | undefined,
+): Promise<(string | null)[]> {
+  const answer = await get<{ values: (string | null)[] }>(
+    `/api/dimensions/${encodeURIComponent(dimension)}/values`,
+    { metric },
+  );
   return answer.values;
 }

@@ -19,4 +19,5 @@ export function tilesBehind(answer: DashboardAnswer | undefined, table: string):
     .filter(([, tile]) => !tile.ok || tile.tables.some((one) => one.name === table))
     .map(([id]) => id);
 }
-export const dimensionsOf = (tile: Tile): string[] => (typeof tile.by === 'string' ? [tile.by] : (tile.by ?? []));
+export const dimensionsOf = (tile: Tile): string[] =>
+  typeof tile.by === 'string' ? [tile.by] : (tile.by ?? []);

@@ -12,4 +12,5 @@ export function toSeries(answer: MetricAnswer): LineSeries[] {
   }
   return [...series.values()];
 }
-export const toBars = (answer: MetricAnswer): Bar[] => answer.rows.map((row) => ({ key: row.by[0] ?? null, value: row.value, previous: row.previous }));
+export const toBars = (answer: MetricAnswer): Bar[] =>
+  answer.rows.map((row) => ({ key: row.by[0] ?? null, value: row.value, previous: row.previous }));

@@ -18,6 +18,9 @@ export const answerQuery = (ask: MetricAsk | null) => ({
   placeholderData: keepPreviousData,
 });
 export async function dimensionValues(dimension: string, metric: string): Promise<(string | null)[]> {
-  const answer = await get<{ values: (string | null)[] }>(`/api/dimensions/${encodeURIComponent(dimension)}/values`, { metric });
+  const answer = await get<{ values: (string | null)[] }>(
+    `/api/dimensions/${encodeURIComponent(dimension)}/values`,
+    { metric },
+  );
   return answer.values;
 }

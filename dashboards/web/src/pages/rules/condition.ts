@@ -5,8 +5,15 @@ export function conditionText(condition: unknown): string {
   return Object.entries(condition)
     .map(([kind, inner]) => {
       if (typeof inner !== 'object' || inner === null) return `${kind}: ${String(inner)}`;
-      const known = Object.entries(inner).filter(([key, v]) => v !== null && v !== undefined && key !== 'sql');
-      return [kind, known.map(([key, v]) => `${key}: ${Array.isArray(v) ? v.join(', ') : String(v)}`).join(', ')].filter(Boolean).join(' · ');
+      const known = Object.entries(inner).filter(
+        ([key, v]) => v !== null && v !== undefined && key !== 'sql',
+      );
+      return [
+        kind,
+        known.map(([key, v]) => `${key}: ${Array.isArray(v) ? v.join(', ') : String(v)}`).join(', '),
+      ]
+        .filter(Boolean)
+        .join(' · ');
     })
     .join('; ');
 }

@@ -12,5 +12,6 @@ export const rulesQuery = () => ({
 });
 export const ruleQuery = (name: string) => ({
   queryKey: ['rule', name],
-  queryFn: ({ signal }: Asked) => get<RuleDetail>(`/api/rules/${encodeURIComponent(name)}`, undefined, signal),
+  queryFn: ({ signal }: Asked) =>
+    get<RuleDetail>(`/api/rules/${encodeURIComponent(name)}`, undefined, signal),
 });

@@ -5,6 +5,7 @@ import type { AlertPage, DashboardEntry, Project, Session } from '../../api/sche
 import { emit } from '../../lib/bus';
 import { note, serverTime, setLink } from '../../lib/live.svelte';
 import { say, setZone, suggestLocale, t } from '../../lib/prefs.svelte';
+import { go } from '../../lib/router.svelte';
 import { can, signedIn, signedOut } from '../../lib/session.svelte';
 
 async function enter(who: Session): Promise<void> {
@@ -35,16 +36,20 @@ export async function logout(client: QueryClient): Promise<void> {
   await remove('/api/session');
   signedOut(false);
   client.clear();
+  // The next one to sign in may not open what this one left.
+  go('/', { replace: true });
 }
 
 export const dashboardsQuery = () => ({
   queryKey: ['dashboards'],
-  queryFn: ({ signal }: { signal: AbortSignal }) => list<DashboardEntry>('/api/dashboards', 'dashboards', undefined, signal),
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    list<DashboardEntry>('/api/dashboards', 'dashboards', undefined, signal),
   enabled: can('ReadDashboards'),
 });
 export const firingQuery = () => ({
   queryKey: ['alerts', 'firing', 'count'],
-  queryFn: ({ signal }: { signal: AbortSignal }) => get<AlertPage>('/api/alerts', { state: 'firing', limit: 50 }, signal),
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    get<AlertPage>('/api/alerts', { state: 'firing', limit: 50 }, signal),
   enabled: can('ReadAlerts'),
 });
 export const projectQuery = () => ({
@@ -83,7 +88,10 @@ export function follow(client: QueryClient): () => void {
       }
       if (event.kind === 'demo') serverTime(event.data['now'] as string | undefined);
       if (event.kind === 'alert' && event.data['state'] === 'firing') {
-        const summary = say(event.data['summary'] as { zh: string; en: string } | undefined, String(event.data['rule'] ?? ''));
+        const summary = say(
+          event.data['summary'] as { zh: string; en: string } | undefined,
+          String(event.data['rule'] ?? ''),
+        );
         note(t('alerts.fired', { summary }), 'bad', `/alerts/${String(event.data['id'])}`);
       }
       for (const key of TOUCHED[event.kind] ?? []) due.add(key);

@@ -25,4 +25,5 @@ export const quarantinedQuery = (table: string) => ({
   queryFn: ({ signal }: Asked) => get<Rows>(at('quarantine', table), undefined, signal),
 });
 export const sync = (name: string): Promise<unknown> => post(`${at('sources', name)}/sync`, {});
-export const release = (table: string): Promise<ReleaseReport> => post<ReleaseReport>(`${at('quarantine', table)}/release`, {});
+export const release = (table: string): Promise<ReleaseReport> =>
+  post<ReleaseReport>(`${at('quarantine', table)}/release`, {});

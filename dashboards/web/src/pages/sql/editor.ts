@@ -1,10 +1,15 @@
 // CodeMirror with only what SQL needs. Its one style element carries the page's CSP nonce.
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
+import {
+  autocompletion,
+  closeBrackets,
+  closeBracketsKeymap,
+  completionKeymap,
+} from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { PostgreSQL, sql } from '@codemirror/lang-sql';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { setDiagnostics } from '@codemirror/lint';
-import { Compartment, EditorState, Prec } from '@codemirror/state';
+import { Compartment, EditorState, Prec, type Transaction } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { TableInfo } from '../../api/schema';
@@ -20,18 +25,59 @@ const look = EditorView.theme({
   '&': { height: '100%', color: 'var(--ink)', backgroundColor: 'var(--card)', fontSize: '13px' },
   '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
   '.cm-scroller': { fontFamily: 'var(--code)', lineHeight: '1.6' },
-  '.cm-gutters': { backgroundColor: 'var(--card)', color: 'var(--muted)', border: '0', paddingInlineStart: '4px' },
-  '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'color-mix(in srgb, var(--soft) 60%, transparent)' },
+  '.cm-gutters': {
+    backgroundColor: 'var(--card)',
+    color: 'var(--muted)',
+    border: '0',
+    paddingInlineStart: '4px',
+  },
+  '.cm-activeLine, .cm-activeLineGutter': {
+    backgroundColor: 'color-mix(in srgb, var(--soft) 60%, transparent)',
+  },
   '.cm-cursor': { borderLeftColor: 'var(--ink)' },
-  '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'color-mix(in srgb, var(--accent) 28%, transparent)' },
-  '.cm-tooltip': { backgroundColor: 'var(--card)', color: 'var(--ink)', border: '1px solid var(--line)', borderRadius: '6px', boxShadow: 'var(--shadow)' },
-  '.cm-tooltip-autocomplete ul li[aria-selected]': { backgroundColor: 'var(--accent)', color: 'var(--on-accent)' },
+  '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': {
+    backgroundColor: 'color-mix(in srgb, var(--accent) 28%, transparent)',
+  },
+  '.cm-tooltip': {
+    backgroundColor: 'var(--card)',
+    color: 'var(--ink)',
+    border: '1px solid var(--line)',
+    borderRadius: '6px',
+    boxShadow: 'var(--shadow)',
+  },
+  '.cm-tooltip-autocomplete ul li[aria-selected]': {
+    backgroundColor: 'var(--accent)',
+    color: 'var(--on-accent)',
+  },
   '.cm-matchingBracket': { backgroundColor: 'var(--accent-soft)' },
+});
+/**
+ * Typing over a selection is done here rather than by the browser: Chrome would carry the style of the replaced text
+ * over as a style attribute, which the CSP blocks and reports.
+ */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main, ranges } = view.state.selection;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || !text || main.empty || ranges.length > 1 || view.composing)
+      return false;
+    event.preventDefault();
+    const insert = (): Transaction =>
+      view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true });
+    if (
+      !view.state
+        .facet(EditorView.inputHandler)
+        .some((handle) => handle(view, main.from, main.to, text, insert))
+    )
+      view.dispatch(insert());
+    return true;
+  },
 });
 const schemaPart = new Compartment();
 const complete = (tables: TableInfo[]): ReturnType<typeof sql> => {
   const schema: Record<string, Record<string, string[]>> = {};
-  for (const table of tables) (schema[table.zone] ??= {})[table.name] = table.columns.map((column) => column.name);
+  for (const table of tables)
+    (schema[table.zone] ??= {})[table.name] = table.columns.map((column) => column.name);
   return sql({ dialect: PostgreSQL, schema, upperCaseKeywords: false });
 };
 
@@ -64,23 +110,49 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
       extensions: [
         EditorView.cspNonce.of(nonce),
         Prec.highest(keymap.of([run])),
-        lineNumbers(), history(), drawSelection(), bracketMatching(), closeBrackets(), autocompletion(), highlightActiveLine(),
-        syntaxHighlighting(colours), look, schemaPart.of(complete([])),
-        EditorView.contentAttributes.of({ 'aria-label': options.label, spellcheck: 'false', autocapitalize: 'off' }),
-        EditorView.updateListener.of((update) => {
-          if (update.docChanged || update.selectionSet) options.onchange(update.state.doc.toString(), !update.state.selection.main.empty);
+        typeOver,
+        lineNumbers(),
+        history(),
+        drawSelection(),
+        bracketMatching(),
+        closeBrackets(),
+        autocompletion(),
+        highlightActiveLine(),
+        syntaxHighlighting(colours),
+        look,
+        schemaPart.of(complete([])),
+        EditorView.contentAttributes.of({
+          'aria-label': options.label,
+          spellcheck: 'false',
+          autocapitalize: 'off',
         }),
-        keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
+        EditorView.updateListener.of((update) => {
+          if (update.docChanged || update.selectionSet)
+            options.onchange(update.state.doc.toString(), !update.state.selection.main.empty);
+        }),
+        keymap.of([
+          ...closeBracketsKeymap,
+          ...defaultKeymap,
+          ...historyKeymap,
+          ...completionKeymap,
+          indentWithTab,
+        ]),
       ],
     }),
   });
   const replace = (from: number, to: number, insert: string): void =>
-    view.dispatch({ changes: { from, to, insert }, selection: { anchor: from + insert.length }, scrollIntoView: true });
+    view.dispatch({
+      changes: { from, to, insert },
+      selection: { anchor: from + insert.length },
+      scrollIntoView: true,
+    });
   return {
     text: () => view.state.doc.toString(),
     chosen: () => {
       const { from, to, empty } = view.state.selection.main;
-      return empty ? { sql: view.state.doc.toString(), from: 0 } : { sql: view.state.sliceDoc(from, to), from };
+      return empty
+        ? { sql: view.state.doc.toString(), from: 0 }
+        : { sql: view.state.sliceDoc(from, to), from };
     },
     set: (text) => replace(0, view.state.doc.length, text),
     insert: (text) => {
@@ -96,7 +168,11 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
       const before = line === 1 ? start - first.from : 0;
       const from = Math.min(at.to, at.from + before + Math.max(0, column - 1));
       const word = view.state.wordAt(from);
-      view.dispatch(setDiagnostics(view.state, [{ from, to: word?.to ?? Math.min(at.to, from + 1), severity: 'error', message }]));
+      view.dispatch(
+        setDiagnostics(view.state, [
+          { from, to: word?.to ?? Math.min(at.to, from + 1), severity: 'error', message },
+        ]),
+      );
       view.dispatch({ selection: { anchor: from }, scrollIntoView: true });
     },
     clear: () => view.dispatch(setDiagnostics(view.state, [])),

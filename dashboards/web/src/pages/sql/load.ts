@@ -3,7 +3,8 @@ import type { SqlHistoryEntry } from '../../api/schema';
 
 export const historyQuery = () => ({
   queryKey: ['sql-history'],
-  queryFn: ({ signal }: { signal: AbortSignal }) => list<SqlHistoryEntry>('/api/sql/history', 'queries', undefined, signal),
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    list<SqlHistoryEntry>('/api/sql/history', 'queries', undefined, signal),
 });
 
 export interface Running {

@@ -12,5 +12,6 @@ export const tablesQuery = () => ({
 });
 export const tableQuery = (name: string) => ({
   queryKey: ['table', name],
-  queryFn: ({ signal }: Asked) => get<TableDetail>(`/api/tables/${encodeURIComponent(name)}`, { sample: 50 }, signal),
+  queryFn: ({ signal }: Asked) =>
+    get<TableDetail>(`/api/tables/${encodeURIComponent(name)}`, { sample: 50 }, signal),
 });
