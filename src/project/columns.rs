@@ -21,6 +21,9 @@ use super::planner;
 /// Plans kept between two checks; more than any project has models, so dropping them all is rare.
 const KEPT_PLANS: usize = 20_000;
 
+/// So many columns are listed where none is near.
+const SHOWN_COLUMNS: usize = 20;
+
 /// Tables that exist, with their columns.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
@@ -117,7 +120,8 @@ impl Schemas {
             let context = planner::context(tables)
                 .map_err(|error| vec![Problem::new(format!("the model cannot be planned: {error}"))])?;
             // Planning over empty tables never waits for anything.
-            futures::executor::block_on(warehouse::model::check(model, &context))
+            let checked = futures::executor::block_on(warehouse::model::check(model, &context));
+            checked.map_err(|problems| problems.into_iter().map(in_plain_words).collect())
         });
         match planned {
             Ok(schema) => {
@@ -128,6 +132,29 @@ impl Schemas {
             }
         }
     }
+}
+
+/// The planner writes `No field named statu. Did you mean 'clean.orders.status'?` and then every column
+/// there is.
+fn in_plain_words(problem: Problem) -> Problem {
+    let first = problem.message.lines().next().unwrap_or_default();
+    let Some(rest) = first.strip_prefix("No field named ") else { return problem };
+    let (column, rest) = rest.split_once(". ").unwrap_or((rest.trim_end_matches('.'), ""));
+    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).trim_matches(['\'', '"']).to_owned();
+    let meant =
+        rest.strip_prefix("Did you mean '").and_then(|r| r.split_once("'?")).map(|(name, _)| bare(name));
+    let all = problem.message.split_once("Valid fields are ").map(|(_, all)| {
+        let names: Vec<String> =
+            all.trim_end_matches('.').split(", ").take(SHOWN_COLUMNS).map(bare).collect();
+        names.join(", ")
+    });
+    let hint = match (meant, all) {
+        (Some(meant), _) => Some(format!("did you mean `{meant}`?")),
+        (None, Some(all)) => Some(format!("there is {all}")),
+        (None, None) => problem.hint.clone(),
+    };
+    let message = format!("there is no column `{}`", column.trim_matches('"'));
+    Problem { message, hint, ..problem }
 }
 
 fn clean_schema(clean: &CleanSpec) -> SchemaRef {

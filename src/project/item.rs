@@ -84,6 +84,10 @@ impl Item {
 
     /// Gives a problem its line and column.
     pub(crate) fn finding(&self, problem: Problem) -> Finding {
+        let problem = match &self.definition {
+            Definition::Model(model) => in_sql(problem, &model.sql, model.header_lines),
+            _ => problem,
+        };
         flaw(problem, &self.positions).in_file(&self.file)
     }
 
@@ -130,9 +134,28 @@ fn model(name: &str, text: &str) -> Result<(ModelSpec, Positions), Vec<Flaw>> {
     if let Some(header) = file.header.filter(|h| !h.trim().is_empty()) {
         yaml::read::<ModelHeader>(header, 1).map_err(|f| vec![f])?;
     }
-    let spec = ModelSpec::parse(name, text)
-        .map_err(|problems| problems.into_iter().map(|p| flaw(p, &positions)).collect::<Vec<_>>())?;
+    let spec = ModelSpec::parse(name, text).map_err(|problems| {
+        let placed = problems.into_iter().map(|p| in_sql(p, file.sql, file.header_lines));
+        placed.map(|p| flaw(p, &positions)).collect::<Vec<_>>()
+    })?;
     Ok((spec, positions))
+}
+
+/// The parser gives no place when the SQL ends too early: that is at its end. Anything else without a
+/// place is about the whole SELECT.
+fn in_sql(problem: Problem, sql: &str, above: usize) -> Problem {
+    if !problem.path.is_empty() || problem.at.is_some() {
+        return problem;
+    }
+    let written = sql.trim_end();
+    let (line, column) = if problem.message.contains("found: EOF") {
+        let last = written.lines().next_back().unwrap_or_default();
+        (written.lines().count().max(1), last.chars().count() + 1)
+    } else {
+        let blank = sql.lines().take_while(|line| line.trim().is_empty()).count();
+        (blank + 1, 1)
+    };
+    problem.at(line + above, column)
 }
 
 impl Uses {

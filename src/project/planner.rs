@@ -20,13 +20,14 @@ const CATALOGUE: &str = "guanlan";
 
 /// The functions of the house, their number of arguments and what they return. Planning needs no more; that
 /// the warehouse has the same is held by a test.
-pub(crate) const FUNCTIONS: [(&str, &[&str], usize, DataType); 6] = [
+pub(crate) const FUNCTIONS: [(&str, &[&str], usize, DataType); 7] = [
     ("now", &["current_timestamp"], 0, DataType::Timestamp(TimeUnit::Microsecond, None)),
     ("current_date", &["today"], 0, DataType::Date32),
     ("local_date", &[], 1, DataType::Date32),
     ("local_hour", &[], 1, DataType::Int32),
     ("working_hours", &[], 2, DataType::Float64),
     ("is_workday", &[], 1, DataType::Boolean),
+    ("bucket_start", &[], 2, DataType::Timestamp(TimeUnit::Microsecond, None)),
 ];
 
 /// Options as the warehouse's own sessions have them, where they decide about names and types.
