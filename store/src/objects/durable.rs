@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryFutureExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -195,8 +196,9 @@ impl ObjectStore for DurableLocal {
         self.inner.delete_stream(locations)
     }
 
+    // A folder lists in no order; readers of table logs rely on the name order that cloud stores keep.
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        in_name_order(self.inner.list(prefix))
     }
 
     fn list_with_offset(
@@ -204,7 +206,7 @@ impl ObjectStore for DurableLocal {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        in_name_order(self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -325,4 +327,14 @@ fn ended(target: &FsPath) -> Error {
 
 fn unsupported(operation: &str, store: &DurableLocal) -> Error {
     Error::NotImplemented { operation: operation.into(), implementer: store.to_string() }
+}
+
+/// The same objects sorted by name. It holds the whole listing, which for a local folder is small.
+fn in_name_order(listed: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+    let sorted = async move {
+        let mut all: Vec<ObjectMeta> = listed.try_collect().await?;
+        all.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(stream::iter(all.into_iter().map(Ok)))
+    };
+    sorted.try_flatten_stream().boxed()
 }

@@ -145,3 +145,19 @@ fn unknown_keys_of_a_store_fail() {
         assert!(serde_json::from_str::<StoreSpec>(text).is_err(), "{text}");
     }
 }
+
+#[tokio::test]
+async fn lists_are_in_name_order_as_on_cloud_stores() {
+    let folder = Folder::new("order");
+    let store = folder.open().store();
+    for n in (0..30).rev() {
+        store.put(&Location::from(format!("log/{n:04}.json")), "x".into()).await.unwrap();
+    }
+    let names: Vec<String> =
+        store.list(None).map_ok(|m| m.location.to_string()).try_collect().await.unwrap();
+    assert!(names.is_sorted(), "{names:?}");
+    let offset = Location::from("log/0009.json");
+    let after: Vec<_> = store.list_with_offset(None, &offset).try_collect().await.unwrap();
+    assert_eq!(after.len(), 20);
+    assert!(after.is_sorted_by_key(|m| m.location.to_string()));
+}
