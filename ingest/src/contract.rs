@@ -23,7 +23,11 @@ fn add(rows: &mut Rows, batch: &RecordBatch, times: i64) {
 }
 
 /// Everything behind a cursor: the rows up to each boundary, and the cursor there.
-pub(crate) async fn drain(source: &dyn Source, stream: &StreamSpec, after: Option<Cursor>) -> Result<Vec<(Rows, Cursor)>, SourceError> {
+pub(crate) async fn drain(
+    source: &dyn Source,
+    stream: &StreamSpec,
+    after: Option<Cursor>,
+) -> Result<Vec<(Rows, Cursor)>, SourceError> {
     let mut pulls = source.read(stream, after.clone()).await?;
     let (mut at, mut groups, mut open) = (after, Vec::new(), Rows::new());
     let mut ended = true;
@@ -54,7 +58,11 @@ pub(crate) async fn resumes_anywhere(source: &dyn Source, stream: &StreamSpec, r
         for (rest, _) in drain(source, stream, Some(cursor.clone())).await.unwrap() {
             rest.iter().for_each(|(row, n)| *sum.entry(*row).or_insert(0) += n);
         }
-        assert!(sum == all, "resuming from {} changes the rows", &cursor.to_string()[..cursor.to_string().len().min(80)]);
+        assert!(
+            sum == all,
+            "resuming from {} changes the rows",
+            &cursor.to_string()[..cursor.to_string().len().min(80)]
+        );
     }
     groups.into_iter().map(|(_, cursor)| cursor).collect()
 }

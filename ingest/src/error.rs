@@ -35,7 +35,9 @@ impl SourceError {
     /// The same error with `what: ` in front, to name the file or table.
     pub(crate) fn about(self, what: &str) -> Self {
         match self {
-            SourceError::Later { after, message } => SourceError::Later { after, message: format!("{what}: {message}") },
+            SourceError::Later { after, message } => {
+                SourceError::Later { after, message: format!("{what}: {message}") }
+            }
             SourceError::Never { message } => SourceError::Never { message: format!("{what}: {message}") },
         }
     }

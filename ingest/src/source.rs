@@ -57,7 +57,11 @@ pub trait Source: Send + Sync {
     async fn streams(&self) -> Result<Vec<Stream>, SourceError>;
 
     /// Reads what came after a cursor; everything when there is none.
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError>;
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError>;
 
     /// The cursor after a group has landed, given the one before it.
     fn fold(&self, _before: Option<&Cursor>, landed: Cursor) -> Cursor {
@@ -80,7 +84,8 @@ impl Feed {
     /// A feed and the stream that it fills.
     pub(crate) fn channel() -> (Feed, BoxStream<'static, Result<Pull, SourceError>>) {
         let (tx, rx) = mpsc::channel(WAITING_BATCHES);
-        let stream = futures::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|item| (item, rx)) });
+        let stream =
+            futures::stream::unfold(rx, |mut rx| async move { rx.recv().await.map(|item| (item, rx)) });
         (Feed(tx), stream.boxed())
     }
 

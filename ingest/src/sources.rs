@@ -4,8 +4,8 @@ pub(crate) mod files;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 pub(crate) mod rest;
-pub(crate) mod sql;
 pub(crate) mod spool;
+pub(crate) mod sql;
 pub(crate) mod sqlite;
 
 use std::path::Path;
@@ -33,13 +33,25 @@ pub(crate) struct Parts {
 /// A secret cannot be read, or an address does not parse.
 pub(crate) async fn open(spec: &SourceSpec, parts: &Parts) -> Result<Box<dyn Source>, SourceError> {
     Ok(match &spec.kind {
-        KindSpec::Sqlite(sqlite) => Box::new(sqlite::Sqlite::new(parts.base.join(&sqlite.path), parts.clock.clone())),
-        KindSpec::Postgres(database) => Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, parts.clock.clone())?),
-        KindSpec::Mysql(database) => Box::new(mysql::Mysql::new(&resolve(&database.url, parts)?, parts.clock.clone())?),
+        KindSpec::Sqlite(sqlite) => {
+            Box::new(sqlite::Sqlite::new(parts.base.join(&sqlite.path), parts.clock.clone()))
+        }
+        KindSpec::Postgres(database) => {
+            Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, parts.clock.clone())?)
+        }
+        KindSpec::Mysql(database) => {
+            Box::new(mysql::Mysql::new(&resolve(&database.url, parts)?, parts.clock.clone())?)
+        }
         KindSpec::Files(files) => Box::new(files::Files::open(files, parts)?),
         KindSpec::Rest(rest) => {
             let token = rest.token.as_ref().map(|t| resolve(t, parts)).transpose()?;
-            Box::new(rest::Rest::new(&rest.url, token, parts.outbound.clone(), parts.clock.clone(), parts.base.clone())?)
+            Box::new(rest::Rest::new(
+                &rest.url,
+                token,
+                parts.outbound.clone(),
+                parts.clock.clone(),
+                parts.base.clone(),
+            )?)
         }
     })
 }

@@ -108,7 +108,13 @@ impl Ingest {
     ///
     /// # Errors
     /// The metadata database cannot be written.
-    pub async fn new(warehouse: Warehouse, outbound: Arc<Outbound>, db: Metadata, clock: SharedClock, base: &Path) -> Result<Self, Error> {
+    pub async fn new(
+        warehouse: Warehouse,
+        outbound: Arc<Outbound>,
+        db: Metadata,
+        clock: SharedClock,
+        base: &Path,
+    ) -> Result<Self, Error> {
         db.migrate("ingest", &[runs::STEP, cursors::STEP]).await?;
         Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into() } })
     }
@@ -134,7 +140,13 @@ impl Ingest {
     /// # Errors
     /// Only what concerns all streams: no such stream, or a broken metadata database. A stream that
     /// cannot be read has its error in the report.
-    pub async fn sync(&self, source: &str, spec: &SourceSpec, stream: Option<&str>, progress: &dyn Progress) -> Result<SyncReport, Error> {
+    pub async fn sync(
+        &self,
+        source: &str,
+        spec: &SourceSpec,
+        stream: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<SyncReport, Error> {
         if let Some(stream) = stream.filter(|s| !spec.streams.contains_key(*s)) {
             let known = spec.streams.keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(Error::NoStream { source_name: source.into(), stream: stream.into(), known });
@@ -146,7 +158,15 @@ impl Ingest {
             let report = match &opened {
                 Err(e) => Intake::failed(source, name, e.clone()),
                 Ok(from) => {
-                    let intake = Intake::new(&self.warehouse, &self.db, &self.parts.clock, source, name, of, from.as_ref());
+                    let intake = Intake::new(
+                        &self.warehouse,
+                        &self.db,
+                        &self.parts.clock,
+                        source,
+                        name,
+                        of,
+                        from.as_ref(),
+                    );
                     intake.run(progress).await
                 }
             };
@@ -172,17 +192,35 @@ impl Ingest {
     }
 }
 
-async fn first_columns(source: &dyn Source, of: &crate::spec::StreamSpec) -> Result<Vec<(String, String)>, SourceError> {
+async fn first_columns(
+    source: &dyn Source,
+    of: &crate::spec::StreamSpec,
+) -> Result<Vec<(String, String)>, SourceError> {
     match source.read(of, None).await?.next().await {
         None => Ok(Vec::new()),
         Some(Err(e)) => Err(e),
-        Some(Ok(pull)) => Ok(pull.rows.schema_ref().fields().iter().map(|f| (f.name().clone(), f.data_type().to_string())).collect()),
+        Some(Ok(pull)) => Ok(pull
+            .rows
+            .schema_ref()
+            .fields()
+            .iter()
+            .map(|f| (f.name().clone(), f.data_type().to_string()))
+            .collect()),
     }
 }
 
 fn tell(source: &str, report: &StreamReport) {
     match &report.error {
-        Some(e) => tracing::warn!(source.name = source, source.stream = report.stream, rows = report.rows, error.message = %e, "a stream did not land completely"),
-        None => tracing::info!(source.name = source, source.stream = report.stream, rows = report.rows, rejected = report.rejected_rows, files = report.files, "a stream has landed"),
+        Some(e) => {
+            tracing::warn!(source.name = source, source.stream = report.stream, rows = report.rows, error.message = %e, "a stream did not land completely")
+        }
+        None => tracing::info!(
+            source.name = source,
+            source.stream = report.stream,
+            rows = report.rows,
+            rejected = report.rejected_rows,
+            files = report.files,
+            "a stream has landed"
+        ),
     }
 }

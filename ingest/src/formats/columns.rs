@@ -29,7 +29,12 @@ pub(crate) fn unique_names<S: AsRef<str>>(raw: impl IntoIterator<Item = S>) -> V
 
 /// One line, no control characters, at most 200 characters.
 fn clean_name(name: &str) -> String {
-    let words: Vec<&str> = name.trim_start_matches('\u{feff}').split(|c: char| c.is_control() || c == '\n').map(str::trim).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = name
+        .trim_start_matches('\u{feff}')
+        .split(|c: char| c.is_control() || c == '\n')
+        .map(str::trim)
+        .filter(|w| !w.is_empty())
+        .collect();
     words.join(" ").chars().take(200).collect()
 }
 
@@ -42,7 +47,11 @@ pub(crate) struct TextColumns {
 
 impl TextColumns {
     pub(crate) fn new(width: usize) -> Self {
-        TextColumns { builders: (0..width).map(|_| StringBuilder::new()).collect(), rows: Vec::new(), bytes: 0 }
+        TextColumns {
+            builders: (0..width).map(|_| StringBuilder::new()).collect(),
+            rows: Vec::new(),
+            bytes: 0,
+        }
     }
 
     /// Adds the value of one column; the caller adds every column of a row, then calls [`TextColumns::end_row`].

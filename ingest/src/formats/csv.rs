@@ -35,7 +35,9 @@ pub(crate) fn delimiter(spec: &CsvSpec) -> Result<Option<u8>, String> {
     match spec.delimiter.as_str() {
         "auto" => Ok(None),
         "tab" | "\\t" => Ok(Some(b'\t')),
-        one if one.len() == 1 && !matches!(one.as_bytes()[0], b'"' | b'\r' | b'\n') => Ok(Some(one.as_bytes()[0])),
+        one if one.len() == 1 && !matches!(one.as_bytes()[0], b'"' | b'\r' | b'\n') => {
+            Ok(Some(one.as_bytes()[0]))
+        }
         other => Err(format!("`{other}` is not a delimiter: write auto or one ASCII character")),
     }
 }
@@ -63,7 +65,12 @@ pub(crate) fn read(path: &Path, spec: &CsvSpec, sink: &mut Sink) -> Result<(), S
     };
     let since = Rc::new(Cell::new(0));
     let guarded = Guard { inner: Bytes::new(sample).chain(text), since: since.clone() };
-    let rows = ReaderBuilder::new().delimiter(by).has_headers(false).flexible(true).buffer_capacity(BUFFER).from_reader(guarded);
+    let rows = ReaderBuilder::new()
+        .delimiter(by)
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(BUFFER)
+        .from_reader(guarded);
     Parse { rows, since, by, lines, skipped: spec.skip as u64 }.run(spec.header, sink)
 }
 
@@ -78,7 +85,10 @@ impl<R: Read> Read for Guard<R> {
         let n = self.inner.read(out)?;
         self.since.set(self.since.get() + n as u64);
         if self.since.get() > ROW_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a row longer than 16 MiB: a quote (\") is probably never closed"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a row longer than 16 MiB: a quote (\") is probably never closed",
+            ));
         }
         Ok(n)
     }
@@ -107,7 +117,11 @@ impl<R: Read> Parse<R> {
             return Ok(());
         }
         let width = record.len();
-        let names = if header { unique_names(record.iter().map(String::from_utf8_lossy)) } else { unique_names(std::iter::repeat_n("", width)) };
+        let names = if header {
+            unique_names(record.iter().map(String::from_utf8_lossy))
+        } else {
+            unique_names(std::iter::repeat_n("", width))
+        };
         sink.text_columns(&names);
         let mut batch = Batch::new(width);
         if !header {
@@ -118,14 +132,20 @@ impl<R: Read> Parse<R> {
             ordinal += 1;
             let number = self.number(&record, ordinal);
             // Empty fields behind the last column say nothing: a delimiter at the end of each row.
-            if record.len() == width || (record.len() > width && record.iter().skip(width).all(<[u8]>::is_empty)) {
+            if record.len() == width
+                || (record.len() > width && record.iter().skip(width).all(<[u8]>::is_empty))
+            {
                 batch.push(&record, number);
                 if batch.is_full() {
                     batch.flush(sink)?;
                 }
             } else {
                 let reason = format!("{} fields where the header has {width}", record.len());
-                let text = record.iter().map(String::from_utf8_lossy).collect::<Vec<_>>().join(char::from(self.by).encode_utf8(&mut [0; 4]));
+                let text = record
+                    .iter()
+                    .map(String::from_utf8_lossy)
+                    .collect::<Vec<_>>()
+                    .join(char::from(self.by).encode_utf8(&mut [0; 4]));
                 sink.reject(number, reason, &text)?;
             }
         }
@@ -194,7 +214,8 @@ impl Batch {
             let ends = std::mem::replace(ends, fresh_ends());
             let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
             // A field cannot cut a character: delimiters, quotes and line ends are ASCII.
-            let array = StringArray::try_new(offsets, Buffer::from_vec(values), None).map_err(|e| SourceError::never(format!("text is not UTF-8: {e}")))?;
+            let array = StringArray::try_new(offsets, Buffer::from_vec(values), None)
+                .map_err(|e| SourceError::never(format!("text is not UTF-8: {e}")))?;
             columns.push(Arc::new(array));
         }
         let numbers = std::mem::replace(&mut self.numbers, Vec::with_capacity(BATCH_ROWS));
@@ -215,7 +236,11 @@ fn sniff(sample: &[u8], cut: bool) -> u8 {
     for by in CANDIDATES {
         let widths = widths(sample, cut, by);
         let rows = widths.len();
-        let mode = widths.iter().copied().filter(|w| *w > 1).max_by_key(|w| (widths.iter().filter(|x| *x == w).count(), *w));
+        let mode = widths
+            .iter()
+            .copied()
+            .filter(|w| *w > 1)
+            .max_by_key(|w| (widths.iter().filter(|x| *x == w).count(), *w));
         let Some(mode) = mode else { continue };
         let regular = widths.iter().filter(|w| **w == mode).count() as f64 / rows as f64;
         // Regularity decides; among equally regular cuts the one with more columns.

@@ -88,7 +88,11 @@ fn first_foreign<R: Read + Seek>(file: &mut R) -> Result<(u64, Vec<u8>), SourceE
     }
 }
 
-fn decide(explicit: Option<&'static Encoding>, at: u64, sample: &[u8]) -> Result<&'static Encoding, SourceError> {
+fn decide(
+    explicit: Option<&'static Encoding>,
+    at: u64,
+    sample: &[u8],
+) -> Result<&'static Encoding, SourceError> {
     let valid = is_utf8_prefix(sample);
     match explicit {
         None if looks_utf16(sample, 1) => Ok(UTF_16LE),
@@ -139,8 +143,12 @@ fn fill<R: Read>(file: &mut R, buffer: &mut [u8]) -> io::Result<usize> {
 
 pub(crate) fn unreadable(e: io::Error) -> SourceError {
     match e.kind() {
-        io::ErrorKind::PermissionDenied => SourceError::never(format!("cannot be read: {e}; grant the guanlan user read access")),
-        io::ErrorKind::NotFound => SourceError::later("is gone; it was deleted or moved while it was read".to_string()),
+        io::ErrorKind::PermissionDenied => {
+            SourceError::never(format!("cannot be read: {e}; grant the guanlan user read access"))
+        }
+        io::ErrorKind::NotFound => {
+            SourceError::later("is gone; it was deleted or moved while it was read".to_string())
+        }
         io::ErrorKind::InvalidData => SourceError::never(e.to_string()),
         _ => SourceError::later(format!("cannot be read: {e}")),
     }
@@ -165,7 +173,16 @@ impl<R: Read> Utf8Reader<R> {
     /// Reads on from behind the byte order mark.
     pub(crate) fn new(inner: R, found: Detected) -> Self {
         let decoder = (found.encoding != UTF_8).then(|| found.encoding.new_decoder_without_bom_handling());
-        Utf8Reader { inner, decoder, name: found.encoding.name(), pending: Vec::new(), ready: Vec::new(), taken: 0, offset: found.mark as u64, ended: false }
+        Utf8Reader {
+            inner,
+            decoder,
+            name: found.encoding.name(),
+            pending: Vec::new(),
+            ready: Vec::new(),
+            taken: 0,
+            offset: found.mark as u64,
+            ended: false,
+        }
     }
 
     fn refuse(&self, at: u64) -> io::Error {
@@ -226,10 +243,12 @@ impl<R: Read> Utf8Reader<R> {
         self.pending.truncate(kept + got);
         let last = got == 0;
         let decoder = self.decoder.as_mut().expect("decode is only called with a decoder");
-        let room = decoder.max_utf8_buffer_length_without_replacement(self.pending.len()).unwrap_or(BLOCK * 4);
+        let room =
+            decoder.max_utf8_buffer_length_without_replacement(self.pending.len()).unwrap_or(BLOCK * 4);
         self.ready.resize(room, 0);
         self.taken = 0;
-        let (result, read, written) = decoder.decode_to_utf8_without_replacement(&self.pending, &mut self.ready, last);
+        let (result, read, written) =
+            decoder.decode_to_utf8_without_replacement(&self.pending, &mut self.ready, last);
         self.ready.truncate(written);
         if let DecoderResult::Malformed(bad, after) = result {
             let at = (self.offset + read as u64).saturating_sub(u64::from(bad) + u64::from(after));

@@ -45,7 +45,9 @@ impl Shape {
         });
         if self.keys.len() > COLUMNS {
             let example = self.keys.last().cloned().unwrap_or_default();
-            return Err(SourceError::never(format!("records have more than {COLUMNS} different fields (such as `{example}`); point `records` at an array of similar objects")));
+            return Err(SourceError::never(format!(
+                "records have more than {COLUMNS} different fields (such as `{example}`); point `records` at an array of similar objects"
+            )));
         }
         Ok(())
     }
@@ -106,16 +108,24 @@ pub(crate) fn read_document(path: &Path, spec: &JsonSpec, sink: &mut Sink) -> Re
     }
     let mut text = String::new();
     utf8(file)?.read_to_string(&mut text).map_err(unreadable)?;
-    let mut document: Value = serde_json::from_str(&text).map_err(|e| SourceError::never(format!("not JSON: {e}; ask for the file again")))?;
+    let mut document: Value = serde_json::from_str(&text)
+        .map_err(|e| SourceError::never(format!("not JSON: {e}; ask for the file again")))?;
     drop(text);
     let records = match &spec.records {
-        Some(at) => at.take(&mut document).ok_or_else(|| SourceError::never(format!("has nothing at {at}; {}", keys_of(&document))))?,
+        Some(at) => at
+            .take(&mut document)
+            .ok_or_else(|| SourceError::never(format!("has nothing at {at}; {}", keys_of(&document))))?,
         None => document,
     };
     let records = match records {
         Value::Array(records) => records,
         one @ Value::Object(_) => vec![one],
-        _ => return Err(SourceError::never("holds no array of records; point `records` at it, for example `$.data.items`").into()),
+        _ => {
+            return Err(SourceError::never(
+                "holds no array of records; point `records` at it, for example `$.data.items`",
+            )
+            .into());
+        }
     };
     let mut shape = Shape::default();
     for record in records.iter().filter_map(Value::as_object) {
@@ -132,13 +142,21 @@ pub(crate) fn read_document(path: &Path, spec: &JsonSpec, sink: &mut Sink) -> Re
 /// What a document has instead, for messages.
 pub(crate) fn keys_of(document: &Value) -> String {
     match document {
-        Value::Object(o) => format!("its fields are {}", o.keys().take(20).cloned().collect::<Vec<_>>().join(", ")),
+        Value::Object(o) => {
+            format!("its fields are {}", o.keys().take(20).cloned().collect::<Vec<_>>().join(", "))
+        }
         Value::Array(_) => "it is an array itself: leave `records` out".into(),
         _ => "it is a single value".into(),
     }
 }
 
-fn add(record: &Value, number: i64, shape: &Shape, columns: &mut TextColumns, sink: &mut Sink) -> Result<(), Stop> {
+fn add(
+    record: &Value,
+    number: i64,
+    shape: &Shape,
+    columns: &mut TextColumns,
+    sink: &mut Sink,
+) -> Result<(), Stop> {
     match record {
         Value::Object(record) => shape.push(record, number, columns),
         other => sink.reject(number, "not a JSON object".into(), &other.to_string())?,

@@ -22,9 +22,13 @@ const ROWS: usize = 16 * 1024;
 /// Reads one file.
 pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
     let file = File::open(path).map_err(unreadable)?;
-    let reader = guarded(|| ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.with_batch_size(ROWS).build()))?;
+    let reader = guarded(|| {
+        ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.with_batch_size(ROWS).build())
+    })?;
     let mut reader = reader.map_err(|e| damaged(&e))?;
-    let names = unique_names(arrow::array::RecordBatchReader::schema(&reader).fields().iter().map(|f| f.name().clone()));
+    let names = unique_names(
+        arrow::array::RecordBatchReader::schema(&reader).fields().iter().map(|f| f.name().clone()),
+    );
     let mut number = 0i64;
     while let Some(batch) = guarded(|| reader.next())? {
         let batch = batch.map_err(|e| damaged(&e))?;
@@ -41,7 +45,9 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
 
 /// Damaged pages make the decoder panic in places; a broken file must not take the server along.
 fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, SourceError> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_| SourceError::never("damaged Parquet: its pages contradict each other; ask for the file again"))
+    catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
+        SourceError::never("damaged Parquet: its pages contradict each other; ask for the file again")
+    })
 }
 
 fn damaged(e: &dyn std::fmt::Display) -> SourceError {
@@ -54,7 +60,11 @@ fn landable(batch: &RecordBatch, names: &[String]) -> Result<(Vec<FieldRef>, Vec
     let mut columns = Vec::new();
     for ((field, column), name) in batch.schema().fields().iter().zip(batch.columns()).zip(names) {
         let target = landable_type(field.data_type());
-        let column = if &target == field.data_type() { column.clone() } else { cast(column, &target).map_err(|e| damaged(&format!("column `{name}`: {e}")))? };
+        let column = if &target == field.data_type() {
+            column.clone()
+        } else {
+            cast(column, &target).map_err(|e| damaged(&format!("column `{name}`: {e}")))?
+        };
         fields.push(Arc::new(Field::new(name, target, true)));
         columns.push(column);
     }
@@ -64,7 +74,13 @@ fn landable(batch: &RecordBatch, names: &[String]) -> Result<(Vec<FieldRef>, Vec
 fn landable_type(of: &DataType) -> DataType {
     match of {
         DataType::Dictionary(_, value) => landable_type(value),
-        DataType::Null | DataType::LargeUtf8 | DataType::Utf8View | DataType::Time32(_) | DataType::Time64(_) | DataType::Duration(_) | DataType::Interval(_) => DataType::Utf8,
+        DataType::Null
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Duration(_)
+        | DataType::Interval(_) => DataType::Utf8,
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
@@ -72,7 +88,9 @@ fn landable_type(of: &DataType) -> DataType {
         DataType::Float16 => DataType::Float32,
         DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
         DataType::Date64 => DataType::Date32,
-        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into())),
+        DataType::Timestamp(_, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into()))
+        }
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
         other => other.clone(),
     }

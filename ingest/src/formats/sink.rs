@@ -79,8 +79,11 @@ impl Constants {
         match &self.built {
             Some((n, file, at)) if *n == rows => (file.clone(), at.clone()),
             _ => {
-                let file: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&self.file, rows)));
-                let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from_value(self.loaded_at, rows).with_timezone("UTC"));
+                let file: ArrayRef =
+                    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&self.file, rows)));
+                let at: ArrayRef = Arc::new(
+                    TimestampMicrosecondArray::from_value(self.loaded_at, rows).with_timezone("UTC"),
+                );
                 self.built = Some((rows, file.clone(), at.clone()));
                 (file, at)
             }
@@ -92,7 +95,16 @@ impl Sink {
     /// A sink for one file; `loaded_at` in microseconds UTC, `cursor` as it will be once the file has landed.
     pub(crate) fn new(feed: Feed, part: FilePart, cursor: Cursor, loaded_at: i64) -> Self {
         let constants = Constants { file: part.name.clone(), loaded_at, built: None };
-        Sink { feed, part, cursor, constants, schema: None, held: None, rejected: Rejected::default(), warnings: Vec::new() }
+        Sink {
+            feed,
+            part,
+            cursor,
+            constants,
+            schema: None,
+            held: None,
+            rejected: Rejected::default(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Sets the columns of the file. Must come before the first row.
@@ -111,9 +123,13 @@ impl Sink {
         let count = numbers.len();
         let (file, at) = self.constants.arrays(count);
         columns.extend([file, Arc::new(numbers) as ArrayRef, at]);
-        let schema = self.schema.clone().ok_or_else(|| SourceError::never("a reader sent rows before their columns"))?;
+        let schema = self
+            .schema
+            .clone()
+            .ok_or_else(|| SourceError::never("a reader sent rows before their columns"))?;
         let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(|e| SourceError::never(format!("its rows do not fit its columns: {e}")))?;
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+            .map_err(|e| SourceError::never(format!("its rows do not fit its columns: {e}")))?;
         match self.held.replace(batch) {
             Some(earlier) => self.send(earlier, false),
             None => Ok(()),
@@ -210,7 +226,9 @@ impl Rejected {
             Arc::new(StringArray::from(all.texts)),
             Arc::new(TimestampMicrosecondArray::from_value(loaded_at, count).with_timezone("UTC")),
         ];
-        RecordBatch::try_new(rejected_schema(), columns).map(Some).map_err(|e| SourceError::never(format!("rejected rows do not fit their columns: {e}")))
+        RecordBatch::try_new(rejected_schema(), columns)
+            .map(Some)
+            .map_err(|e| SourceError::never(format!("rejected rows do not fit their columns: {e}")))
     }
 }
 

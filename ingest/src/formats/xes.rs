@@ -47,7 +47,10 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
     })?;
     rows.flush(sink)?;
     if rows.bad_times > 0 {
-        sink.warn(format!("{} events have no readable time:timestamp; their `timestamp` is NULL", rows.bad_times));
+        sink.warn(format!(
+            "{} events have no readable time:timestamp; their `timestamp` is NULL",
+            rows.bad_times
+        ));
     }
     Ok(())
 }
@@ -77,7 +80,10 @@ impl Layout {
         let case = trace.attributes.iter().map(|(k, _)| (true, k));
         let events = trace.events.iter().flatten().map(|(k, _)| (false, k));
         for (of_case, key) in case.chain(events) {
-            if fixed(of_case, key).is_some() || (!of_case && key == "time:timestamp") || self.index.contains_key(&(of_case, key.clone())) {
+            if fixed(of_case, key).is_some()
+                || (!of_case && key == "time:timestamp")
+                || self.index.contains_key(&(of_case, key.clone()))
+            {
                 continue;
             }
             self.index.insert((of_case, key.clone()), FIXED.len() + self.keys.len());
@@ -96,7 +102,8 @@ impl Layout {
 
 /// `Org:Group Name` → `org_group_name`.
 fn snake(key: &str) -> String {
-    let words: Vec<String> = key.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let words: Vec<String> =
+        key.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
     words.join("_")
 }
 
@@ -111,13 +118,30 @@ struct Rows<'l> {
 
 impl<'l> Rows<'l> {
     fn new(layout: &'l Layout) -> Self {
-        let names = unique_names(FIXED.iter().map(|s| s.to_string()).chain(["timestamp".to_string()]).chain(layout.keys.iter().cloned()));
+        let names = unique_names(
+            FIXED
+                .iter()
+                .map(|s| s.to_string())
+                .chain(["timestamp".to_string()])
+                .chain(layout.keys.iter().cloned()),
+        );
         let field = |n: &String, t: DataType| Arc::new(Field::new(n, t, true)) as FieldRef;
         // Order as documented: case_id, activity, timestamp, resource, lifecycle, others.
-        let mut fields = vec![field(&names[0], DataType::Utf8), field(&names[1], DataType::Utf8), field(&names[4], instant_type())];
+        let mut fields = vec![
+            field(&names[0], DataType::Utf8),
+            field(&names[1], DataType::Utf8),
+            field(&names[4], instant_type()),
+        ];
         fields.extend(names[2..4].iter().chain(&names[5..]).map(|n| field(n, DataType::Utf8)));
         let text = TextColumns::new(FIXED.len() + layout.keys.len());
-        Rows { layout, fields, text, times: TimestampMicrosecondBuilder::new().with_timezone("UTC"), next: 1, bad_times: 0 }
+        Rows {
+            layout,
+            fields,
+            text,
+            times: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            next: 1,
+            bad_times: 0,
+        }
     }
 
     fn add(&mut self, trace: &Trace, case: u64, sink: &mut Sink) -> Result<(), Stop> {
@@ -174,7 +198,10 @@ fn micros(text: &str) -> Option<i64> {
     // ISO 8601 also allows +0100 without the colon.
     DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z")
         .map(|t| t.timestamp_micros())
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|t| t.and_utc().timestamp_micros()))
+        .or_else(|_| {
+            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+                .map(|t| t.and_utc().timestamp_micros())
+        })
         .ok()
 }
 
@@ -184,7 +211,10 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, SourceError> {
     let got = file.read(&mut magic).map_err(unreadable)?;
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     Ok(match got == 2 && magic == [0x1f, 0x8b] {
-        true => Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES))),
+        true => Box::new(BufReader::with_capacity(
+            256 << 10,
+            MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES),
+        )),
         false => Box::new(BufReader::with_capacity(256 << 10, file)),
     })
 }
@@ -197,7 +227,12 @@ fn walk(path: &Path, mut visit: impl FnMut(&Trace) -> Result<(), Stop>) -> Resul
     loop {
         buffer.clear();
         let event = xml.read_event_into(&mut buffer);
-        let damaged = |e: &dyn std::fmt::Display| SourceError::never(format!("byte {}: not a readable XES log: {e}; ask for the file again", xml.buffer_position()));
+        let damaged = |e: &dyn std::fmt::Display| {
+            SourceError::never(format!(
+                "byte {}: not a readable XES log: {e}; ask for the file again",
+                xml.buffer_position()
+            ))
+        };
         match event.map_err(|e| damaged(&e))? {
             Event::Start(tag) => state.open(&tag, false).map_err(|e| damaged(&e))?,
             Event::Empty(tag) => state.open(&tag, true).map_err(|e| damaged(&e))?,
@@ -238,9 +273,13 @@ impl State {
             (None, b"log") => Element::Log,
             (Some(Element::Log), b"trace") => Element::Trace,
             (Some(Element::Log | Element::Trace), b"event") => Element::Event,
-            (Some(Element::Trace | Element::Event), b"string" | b"date" | b"int" | b"float" | b"boolean" | b"id") => {
+            (
+                Some(Element::Trace | Element::Event),
+                b"string" | b"date" | b"int" | b"float" | b"boolean" | b"id",
+            ) => {
                 if let Some(attribute) = attribute(tag)? {
-                    if parent == Some(Element::Trace) { &mut self.trace.attributes } else { &mut self.event }.push(attribute);
+                    if parent == Some(Element::Trace) { &mut self.trace.attributes } else { &mut self.event }
+                        .push(attribute);
                 }
                 Element::Other
             }
@@ -277,7 +316,9 @@ fn attribute(tag: &BytesStart<'_>) -> Result<Option<(String, String)>, String> {
     let (mut key, mut value) = (None, None);
     for part in tag.attributes() {
         let part = part.map_err(|e| e.to_string())?;
-        let text = || part.decode_and_unescape_value(tag.decoder()).map(|v| v.into_owned()).map_err(|e| e.to_string());
+        let text = || {
+            part.decode_and_unescape_value(tag.decoder()).map(|v| v.into_owned()).map_err(|e| e.to_string())
+        };
         match part.key.as_ref() {
             b"key" => key = Some(text()?),
             b"value" => value = Some(text()?),

@@ -37,14 +37,18 @@ type Visit<'v> = &'v mut dyn FnMut(u32, &[(u32, Data)]) -> Result<(), Stop>;
 pub(crate) fn read(path: &Path, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
     let bytes = bytes_of(path)?;
     // Some damaged files make the reader panic; they must not take the server along.
-    catch_unwind(AssertUnwindSafe(|| read_book(bytes, spec, sink))).unwrap_or_else(|_| Err(damaged(&"its parts contradict each other").into()))
+    catch_unwind(AssertUnwindSafe(|| read_book(bytes, spec, sink)))
+        .unwrap_or_else(|_| Err(damaged(&"its parts contradict each other").into()))
 }
 
 fn bytes_of(path: &Path) -> Result<Arc<[u8]>, SourceError> {
     let mut file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if size > FILE_BYTES {
-        return Err(SourceError::never(format!("a spreadsheet of {} MiB; above 256 MiB export it as CSV", size >> 20)));
+        return Err(SourceError::never(format!(
+            "a spreadsheet of {} MiB; above 256 MiB export it as CSV",
+            size >> 20
+        )));
     }
     let mut bytes = Vec::with_capacity(size as usize);
     file.read_to_end(&mut bytes).map_err(unreadable)?;
@@ -58,7 +62,9 @@ fn bytes_of(path: &Path) -> Result<Arc<[u8]>, SourceError> {
 }
 
 fn damaged(e: &dyn std::fmt::Display) -> SourceError {
-    SourceError::never(format!("not a readable spreadsheet: {e}; open and save it again, or ask for the file again"))
+    SourceError::never(format!(
+        "not a readable spreadsheet: {e}; open and save it again, or ask for the file again"
+    ))
 }
 
 fn read_book(bytes: Arc<[u8]>, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
@@ -103,7 +109,9 @@ fn choose(book: &mut Book, spec: &XlsxSpec) -> Result<Option<(String, Survey)>, 
     let wanted: Vec<String> = match &spec.sheet {
         Some(name) if names.contains(name) => vec![name.clone()],
         Some(name) => {
-            return Err(SourceError::never(format!("has no sheet `{name}`; it has {}", names.join(", "))).into());
+            return Err(
+                SourceError::never(format!("has no sheet `{name}`; it has {}", names.join(", "))).into()
+            );
         }
         None => names,
     };
@@ -112,7 +120,10 @@ fn choose(book: &mut Book, spec: &XlsxSpec) -> Result<Option<(String, Survey)>, 
         book.each_row(&sheet, &mut |row, cells| {
             survey.see(row, cells);
             match survey.cells > CELLS {
-                true => Err(SourceError::never(format!("sheet `{sheet}` has more than {CELLS} cells; export it as CSV")).into()),
+                true => Err(SourceError::never(format!(
+                    "sheet `{sheet}` has more than {CELLS} cells; export it as CSV"
+                ))
+                .into()),
                 false => Ok(()),
             }
         })?;
@@ -138,7 +149,10 @@ impl Errors {
 
     fn warn(self, sheet: &str, sink: &mut Sink) {
         if let Some(first) = self.first {
-            sink.warn(format!("sheet `{sheet}`: {} cells hold an error value (first: {first}) and landed as NULL", self.count));
+            sink.warn(format!(
+                "sheet `{sheet}`: {} cells hold an error value (first: {first}) and landed as NULL",
+                self.count
+            ));
         }
     }
 }
@@ -155,10 +169,12 @@ impl Book {
         let xlsx = zip.then(|| Xlsx::new(Cursor::new(bytes.clone())));
         match xlsx {
             Some(Ok(book)) if !book.sheet_names().is_empty() => Ok(Book::Xlsx(Box::new(book))),
-            tried => open_workbook_auto_from_rs(Cursor::new(bytes)).map(|b| Book::Other(Box::new(b))).map_err(|e| match tried {
-                Some(Err(first)) => damaged(&first),
-                _ => damaged(&e),
-            }),
+            tried => open_workbook_auto_from_rs(Cursor::new(bytes))
+                .map(|b| Book::Other(Box::new(b)))
+                .map_err(|e| match tried {
+                    Some(Err(first)) => damaged(&first),
+                    _ => damaged(&e),
+                }),
         }
     }
 
@@ -206,7 +222,8 @@ impl Book {
                 let range = book.worksheet_range(sheet).map_err(|e| damaged(&e))?;
                 let Some((first_row, first_column)) = range.start() else { return Ok(()) };
                 for (i, cells) in range.rows().enumerate() {
-                    let row: Vec<(u32, Data)> = cells.iter().enumerate().map(|(c, v)| (first_column + c as u32, v.clone())).collect();
+                    let row: Vec<(u32, Data)> =
+                        cells.iter().enumerate().map(|(c, v)| (first_column + c as u32, v.clone())).collect();
                     visit(first_row + i as u32, &row)?;
                 }
                 Ok(())

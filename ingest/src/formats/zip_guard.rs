@@ -17,20 +17,33 @@ const STRINGS: u64 = 384 << 20;
 /// # Errors
 /// What is wrong with the archive, in words.
 pub(crate) fn check(zip: &[u8]) -> Result<(), String> {
-    let (mut at, entries) = directory(zip).ok_or("the archive has no end: it is cut off or not an xlsx file")?;
+    let (mut at, entries) =
+        directory(zip).ok_or("the archive has no end: it is cut off or not an xlsx file")?;
     let mut total = 0u64;
     for _ in 0..entries {
-        let head = zip.get(at..at + 46).filter(|h| h.starts_with(b"PK\x01\x02")).ok_or("the archive's directory is damaged")?;
+        let head = zip
+            .get(at..at + 46)
+            .filter(|h| h.starts_with(b"PK\x01\x02"))
+            .ok_or("the archive's directory is damaged")?;
         let (method, packed) = (u16_at(head, 10), u32_at(head, 20) as usize);
-        let (name_len, extra, comment) = (u16_at(head, 28) as usize, u16_at(head, 30) as usize, u16_at(head, 32) as usize);
+        let (name_len, extra, comment) =
+            (u16_at(head, 28) as usize, u16_at(head, 30) as usize, u16_at(head, 32) as usize);
         let local = u32_at(head, 42) as usize;
-        let name = String::from_utf8_lossy(zip.get(at + 46..at + 46 + name_len).unwrap_or_default()).into_owned();
+        let name =
+            String::from_utf8_lossy(zip.get(at + 46..at + 46 + name_len).unwrap_or_default()).into_owned();
         at += 46 + name_len + extra + comment;
-        let size = unpacked(zip, local, packed, method, TOTAL - total).ok_or_else(|| format!("its part `{name}` is damaged or cut off"))?;
+        let size = unpacked(zip, local, packed, method, TOTAL - total)
+            .ok_or_else(|| format!("its part `{name}` is damaged or cut off"))?;
         total += size;
-        let bomb = total >= TOTAL || (total > FREE && total / zip.len().max(1) as u64 > RATIO) || (name.ends_with("sharedStrings.xml") && size > STRINGS);
+        let bomb = total >= TOTAL
+            || (total > FREE && total / zip.len().max(1) as u64 > RATIO)
+            || (name.ends_with("sharedStrings.xml") && size > STRINGS);
         if bomb {
-            return Err(format!("it unpacks to more than is safe ({} MiB from {} MiB in part `{name}`)", total >> 20, zip.len() >> 20));
+            return Err(format!(
+                "it unpacks to more than is safe ({} MiB from {} MiB in part `{name}`)",
+                total >> 20,
+                zip.len() >> 20
+            ));
         }
     }
     Ok(())

@@ -45,9 +45,13 @@ impl Files {
         let place = match &spec.store {
             None => Place::Local(parts.base.join(&spec.path)),
             Some(store) => {
-                let objects = Objects::open(store, &parts.base).map_err(|e| SourceError::never(e.to_string()))?;
+                let objects =
+                    Objects::open(store, &parts.base).map_err(|e| SourceError::never(e.to_string()))?;
                 let folder = spec.path.to_string_lossy();
-                Place::Remote(objects.store(), folder.trim_start_matches("./").trim_matches(['/', '.']).to_owned())
+                Place::Remote(
+                    objects.store(),
+                    folder.trim_start_matches("./").trim_matches(['/', '.']).to_owned(),
+                )
             }
         };
         Ok(Files { place, base: parts.base.clone(), clock: parts.clock.clone() })
@@ -57,7 +61,9 @@ impl Files {
         match &self.place {
             Place::Local(folder) => {
                 let (folder, glob) = (folder.clone(), glob.clone());
-                tokio::task::spawn_blocking(move || list::local(&folder, &glob)).await.map_err(|e| SourceError::later(format!("listing failed: {e}")))?
+                tokio::task::spawn_blocking(move || list::local(&folder, &glob))
+                    .await
+                    .map_err(|e| SourceError::later(format!("listing failed: {e}")))?
             }
             Place::Remote(store, folder) => list::remote(store.as_ref(), folder, glob).await,
         }
@@ -68,18 +74,37 @@ impl Files {
 impl Source for Files {
     async fn streams(&self) -> Result<Vec<Stream>, SourceError> {
         let all = self.list(&Glob::parse("**").map_err(SourceError::never)?).await?;
-        Ok(all.into_iter().take(1000).map(|e| Stream { detail: format!("{} bytes", e.size), name: e.name }).collect())
+        Ok(all
+            .into_iter()
+            .take(1000)
+            .map(|e| Stream { detail: format!("{} bytes", e.size), name: e.name })
+            .collect())
     }
 
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let glob = Glob::parse(stream.glob.as_deref().unwrap_or("*")).map_err(SourceError::never)?;
         let format = stream.format.clone().ok_or_else(|| SourceError::never("the stream has no `format`"))?;
         let entries = self.list(&glob).await?;
         let landed = Landed::read(after.as_ref());
         let gone = landed.gone(&entries);
-        let due: Vec<(Entry, Seen)> = entries.into_iter().map(|e| (landed.look(&e), e)).filter(|(seen, _)| *seen != Seen::Same).map(|(seen, e)| (e, seen)).collect();
+        let due: Vec<(Entry, Seen)> = entries
+            .into_iter()
+            .map(|e| (landed.look(&e), e))
+            .filter(|(seen, _)| *seen != Seen::Same)
+            .map(|(seen, e)| (e, seen))
+            .collect();
         let (feed, pulls) = Feed::channel();
-        let reader = Reader { place: self.place.clone(), base: self.base.clone(), clock: self.clock.clone(), format, feed };
+        let reader = Reader {
+            place: self.place.clone(),
+            base: self.base.clone(),
+            clock: self.clock.clone(),
+            format,
+            feed,
+        };
         tokio::spawn(reader.run(due, gone));
         Ok(pulls)
     }
@@ -132,27 +157,35 @@ impl Reader {
             formats::read(&path, &format, &mut sink)?;
             // A file that somebody still writes must not count as read.
             if local && list::identity(&path).is_ok_and(|now| now != (entry.size, entry.modified)) {
-                return Err(SourceError::later("changed while it was read; the next sync reads it again").into());
+                return Err(
+                    SourceError::later("changed while it was read; the next sync reads it again").into()
+                );
             }
             drop(spool);
             sink.finish()
         });
-        read.await.unwrap_or_else(|e| Err(SourceError::never(format!("its reader broke: {e}; please report this file")).into()))
+        read.await.unwrap_or_else(|e| {
+            Err(SourceError::never(format!("its reader broke: {e}; please report this file")).into())
+        })
     }
 
     /// Downloads an object: every format can then seek, and a broken connection costs no half-landed rows.
     async fn fetch(&self, store: &Arc<dyn ObjectStore>, entry: &Entry) -> Result<Spool, SourceError> {
         let (spool, mut file) = Spool::create(&self.base, &*self.clock)?;
         let far = |e: object_store::Error| match e {
-            object_store::Error::NotFound { .. } => SourceError::later("is gone; it was deleted or moved while it was read"),
+            object_store::Error::NotFound { .. } => {
+                SourceError::later("is gone; it was deleted or moved while it was read")
+            }
             e => SourceError::later(format!("cannot be downloaded: {e}")),
         };
         let mut chunks = store.get(&entry.key).await.map_err(far)?.into_stream();
         while let Some(chunk) = chunks.try_next().await.map_err(far)? {
-            file = tokio::task::spawn_blocking(move || std::io::Write::write_all(&mut file, &chunk).map(|()| file))
-                .await
-                .map_err(|e| SourceError::later(format!("download failed: {e}")))?
-                .map_err(|e| failed(spool.path(), &e))?;
+            file = tokio::task::spawn_blocking(move || {
+                std::io::Write::write_all(&mut file, &chunk).map(|()| file)
+            })
+            .await
+            .map_err(|e| SourceError::later(format!("download failed: {e}")))?
+            .map_err(|e| failed(spool.path(), &e))?;
         }
         Ok(spool)
     }

@@ -9,7 +9,10 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use serde_json::Value;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+    ValueRef,
+};
 use store::SharedClock;
 
 use super::sql::columns::{Cells, Kind, Table, decimal};
@@ -31,7 +34,11 @@ impl Mysql {
     /// # Errors
     /// The URL does not parse. It is never shown: it carries a password.
     pub(crate) fn new(url: &str, clock: SharedClock) -> Result<Self, SourceError> {
-        let wrong = || SourceError::never("the connection URL does not parse; write mysql://user:password@host:3306/database (special characters in the password as %40 and so on)");
+        let wrong = || {
+            SourceError::never(
+                "the connection URL does not parse; write mysql://user:password@host:3306/database (special characters in the password as %40 and so on)",
+            )
+        };
         let url = url.replacen("mariadb://", "mysql://", 1);
         if !url.starts_with("mysql://") {
             return Err(wrong());
@@ -43,7 +50,9 @@ impl Mysql {
     async fn connect(&self) -> Result<MySqlConnection, SourceError> {
         let place = format!("MySQL at {}:{}", self.options.get_host(), self.options.get_port());
         match tokio::time::timeout(CONNECT, self.options.connect()).await {
-            Err(_) => Err(SourceError::later(format!("{place} did not answer within 15 s; check host, port and firewall"))),
+            Err(_) => Err(SourceError::later(format!(
+                "{place} did not answer within 15 s; check host, port and firewall"
+            ))),
             Ok(Err(e)) => Err(self.connect_error(&place, &e)),
             Ok(Ok(connection)) => Ok(connection),
         }
@@ -51,9 +60,18 @@ impl Mysql {
 
     fn connect_error(&self, place: &str, e: &sqlx::Error) -> SourceError {
         match number(e) {
-            1045 | 1698 => SourceError::never(format!("{place} refuses user `{}`: wrong password, or the user may not connect from here; correct the connection URL", self.options.get_username())),
-            1049 | 1044 => SourceError::never(format!("{place} has no database `{}`, or the user may not see it; correct the connection URL", self.options.get_database().unwrap_or_default())),
-            0 => SourceError::later(format!("{place} cannot be reached: {}; check that it runs and that host and port are right", plain(e))),
+            1045 | 1698 => SourceError::never(format!(
+                "{place} refuses user `{}`: wrong password, or the user may not connect from here; correct the connection URL",
+                self.options.get_username()
+            )),
+            1049 | 1044 => SourceError::never(format!(
+                "{place} has no database `{}`, or the user may not see it; correct the connection URL",
+                self.options.get_database().unwrap_or_default()
+            )),
+            0 => SourceError::later(format!(
+                "{place} cannot be reached: {}; check that it runs and that host and port are right",
+                plain(e)
+            )),
             _ => SourceError::later(format!("{place}: {}", plain(e))),
         }
     }
@@ -61,7 +79,9 @@ impl Mysql {
 
 /// The server's error number; 0 when the server did not speak.
 fn number(e: &sqlx::Error) -> u16 {
-    e.as_database_error().and_then(|d| d.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()).map_or(0, |d| d.number())
+    e.as_database_error()
+        .and_then(|d| d.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>())
+        .map_or(0, |d| d.number())
 }
 
 fn plain(e: &sqlx::Error) -> String {
@@ -76,11 +96,19 @@ fn plain(e: &sqlx::Error) -> String {
 fn query_error(subject: &str, e: &sqlx::Error) -> SourceError {
     match number(e) {
         0 => SourceError::later(format!("{subject}: the connection to MySQL broke: {}", plain(e))),
-        1146 => SourceError::never(format!("{subject} does not exist in MySQL: {}; correct `table` or the query", plain(e))),
+        1146 => SourceError::never(format!(
+            "{subject} does not exist in MySQL: {}; correct `table` or the query",
+            plain(e)
+        )),
         1054 => SourceError::never(format!("{subject}: {}; correct the column name", plain(e))),
-        1142 | 1143 | 1227 => SourceError::never(format!("{subject}: {}; grant SELECT to the user of the connection URL", plain(e))),
+        1142 | 1143 | 1227 => SourceError::never(format!(
+            "{subject}: {}; grant SELECT to the user of the connection URL",
+            plain(e)
+        )),
         // Lock wait, deadlock, shutdown, too many connections, statement timeout.
-        n @ (1205 | 1213 | 1053 | 1040 | 1317 | 1969 | 3024) => SourceError::later(format!("{subject}: MySQL says: {} ({n})", plain(e))),
+        n @ (1205 | 1213 | 1053 | 1040 | 1317 | 1969 | 3024) => {
+            SourceError::later(format!("{subject}: MySQL says: {} ({n})", plain(e)))
+        }
         n => SourceError::never(format!("{subject}: MySQL says: {} ({n})", plain(e))),
     }
 }
@@ -92,10 +120,22 @@ impl Source for Mysql {
         let sql = "SELECT CAST(table_name AS CHAR), CAST(table_type AS CHAR) FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1 LIMIT 1000";
         let rows = sqlx::query(sql).fetch_all(&mut db).await.map_err(|e| query_error("the catalogue", &e))?;
         let _ = db.close().await;
-        Ok(rows.iter().filter_map(|row| Some(Stream { name: row.try_get(0).ok()?, detail: row.try_get::<String, _>(1).ok()?.to_lowercase() })).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                Some(Stream {
+                    name: row.try_get(0).ok()?,
+                    detail: row.try_get::<String, _>(1).ok()?.to_lowercase(),
+                })
+            })
+            .collect())
     }
 
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let mut db = self.connect().await?;
         let subject = subject(stream);
         let fail = |e: sqlx::Error| query_error(&subject, &e);
@@ -156,10 +196,16 @@ impl Column {
 }
 
 /// The columns of a table or query. The digits of decimals are known for tables only.
-async fn columns(db: &mut MySqlConnection, from: &str, table: Option<&str>) -> Result<Vec<Column>, sqlx::Error> {
+async fn columns(
+    db: &mut MySqlConnection,
+    from: &str,
+    table: Option<&str>,
+) -> Result<Vec<Column>, sqlx::Error> {
     let prepared = db.prepare(AssertSqlSafe(format!("SELECT * FROM {from} LIMIT 0")).into_sql_str()).await?;
-    let described: Vec<(String, String)> = prepared.columns().iter().map(|c| (c.name().to_owned(), c.type_info().name().to_owned())).collect();
+    let described: Vec<(String, String)> =
+        prepared.columns().iter().map(|c| (c.name().to_owned(), c.type_info().name().to_owned())).collect();
     drop(prepared);
+    let texts = texts(db, from, &described).await?;
     let digits = match table {
         Some(table) => digits(db, table).await?,
         None => Vec::new(),
@@ -168,21 +214,60 @@ async fn columns(db: &mut MySqlConnection, from: &str, table: Option<&str>) -> R
         .into_iter()
         .map(|(name, declared)| {
             let decimal = digits.iter().find(|(n, ..)| *n == name).map(|(_, p, s)| (*p, *s));
-            let (kind, cast) = kind(&declared, decimal);
+            let (kind, cast) =
+                if texts.contains(&name) { (Kind::Text, false) } else { kind(&declared, decimal) };
             Column { name, kind, cast }
         })
         .collect())
 }
 
+/// Columns that look binary and are text: a collation such as utf8mb4_bin (every JSON column of
+/// MariaDB has one) sets the same flag as BLOB.
+async fn texts(
+    db: &mut MySqlConnection,
+    from: &str,
+    described: &[(String, String)],
+) -> Result<Vec<String>, sqlx::Error> {
+    let doubtful: Vec<&String> =
+        described.iter().filter(|(_, d)| is_binary(d)).map(|(name, _)| name).collect();
+    if doubtful.is_empty() {
+        return Ok(Vec::new());
+    }
+    let list: Vec<String> = doubtful.iter().map(|name| format!("CHARSET(q.{})", quoted(name, '`'))).collect();
+    // The character set is known without any row.
+    let sql = format!(
+        "SELECT {} FROM (SELECT 1 AS one) AS one LEFT JOIN (SELECT * FROM {from}) AS q ON FALSE",
+        list.join(", ")
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(db).await?;
+    Ok(doubtful
+        .into_iter()
+        .enumerate()
+        .filter(|(i, _)| row.try_get_unchecked::<String, _>(*i).is_ok_and(|set| set != "binary"))
+        .map(|(_, name)| name.clone())
+        .collect())
+}
+
+fn is_binary(declared: &str) -> bool {
+    declared.contains("BLOB") || declared.contains("BINARY")
+}
+
 async fn digits(db: &mut MySqlConnection, table: &str) -> Result<Vec<(String, u8, i8)>, sqlx::Error> {
     let parts: Vec<&str> = table.split('.').map(|p| p.trim_matches('`')).collect();
-    let (schema, name) = if let [schema, name] = parts[..] { (Some(schema), name) } else { (None, table.trim_matches('`')) };
+    let (schema, name) =
+        if let [schema, name] = parts[..] { (Some(schema), name) } else { (None, table.trim_matches('`')) };
     let sql = "SELECT CAST(column_name AS CHAR), CAST(numeric_precision AS SIGNED), CAST(numeric_scale AS SIGNED) FROM information_schema.columns \
                WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND data_type = 'decimal'";
     let rows = sqlx::query(sql).bind(schema).bind(name).fetch_all(db).await?;
     Ok(rows
         .iter()
-        .filter_map(|r| Some((r.try_get(0).ok()?, u8::try_from(r.try_get::<i64, _>(1).ok()?).ok()?, i8::try_from(r.try_get::<i64, _>(2).ok()?).ok()?)))
+        .filter_map(|r| {
+            Some((
+                r.try_get(0).ok()?,
+                u8::try_from(r.try_get::<i64, _>(1).ok()?).ok()?,
+                i8::try_from(r.try_get::<i64, _>(2).ok()?).ok()?,
+            ))
+        })
         .collect())
 }
 
@@ -201,13 +286,20 @@ fn kind(declared: &str, decimal: Option<(u8, i8)>) -> (Kind, bool) {
         },
         d if d.starts_with("YEAR") => (Kind::Text, true),
         d if d.contains("INT") => (Kind::Int, false),
-        d if d.contains("BLOB") || d.contains("BINARY") => (Kind::Binary, false),
+        d if is_binary(d) => (Kind::Binary, false),
         "VARCHAR" | "CHAR" | "TEXT" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" => (Kind::Text, false),
         _ => (Kind::Text, true),
     }
 }
 
-async fn run(mut db: MySqlConnection, subject: &str, sql: String, columns: Vec<Column>, mut outgoing: Outgoing, loaded_at: i64) -> Result<(), Halt> {
+async fn run(
+    mut db: MySqlConnection,
+    subject: &str,
+    sql: String,
+    columns: Vec<Column>,
+    mut outgoing: Outgoing,
+    loaded_at: i64,
+) -> Result<(), Halt> {
     let kinds: Vec<(String, Kind)> = columns.iter().map(|c| (c.name.clone(), c.kind)).collect();
     let mut table = Table::new(&kinds, loaded_at);
     let mut lost = 0u64;
@@ -254,11 +346,17 @@ fn put(row: &MySqlRow, i: usize, kind: Kind, cells: &mut Cells) -> Result<usize,
             let day: NaiveDate = row.try_get_unchecked(i).map_err(drop)?;
             b.append_value(arrow::datatypes::Date32Type::from_naive_date(day));
         }
-        Cells::Time(b) if kind == Kind::Instant => b.append_value(row.try_get_unchecked::<DateTime<Utc>, _>(i).map_err(drop)?.timestamp_micros()),
-        Cells::Time(b) => b.append_value(row.try_get_unchecked::<NaiveDateTime, _>(i).map_err(drop)?.and_utc().timestamp_micros()),
+        Cells::Time(b) if kind == Kind::Instant => {
+            b.append_value(row.try_get_unchecked::<DateTime<Utc>, _>(i).map_err(drop)?.timestamp_micros())
+        }
+        Cells::Time(b) => b.append_value(
+            row.try_get_unchecked::<NaiveDateTime, _>(i).map_err(drop)?.and_utc().timestamp_micros(),
+        ),
         Cells::Decimal(b) => {
             let value = match kind {
-                Kind::Decimal(20, 0) if row.column(i).type_info().name() == "BIGINT UNSIGNED" => Some(i128::from(row.try_get_unchecked::<u64, _>(i).map_err(drop)?)),
+                Kind::Decimal(20, 0) if row.column(i).type_info().name() == "BIGINT UNSIGNED" => {
+                    Some(i128::from(row.try_get_unchecked::<u64, _>(i).map_err(drop)?))
+                }
                 Kind::Decimal(p, s) => decimal(row.try_get_unchecked(i).map_err(drop)?, p, s),
                 _ => None,
             };

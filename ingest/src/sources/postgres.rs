@@ -34,7 +34,11 @@ impl Postgres {
     /// # Errors
     /// The URL does not parse. It is never shown: it carries a password.
     pub(crate) fn new(url: &str, clock: SharedClock) -> Result<Self, SourceError> {
-        let wrong = || SourceError::never("the connection URL does not parse; write postgres://user:password@host:5432/database (special characters in the password as %40 and so on)");
+        let wrong = || {
+            SourceError::never(
+                "the connection URL does not parse; write postgres://user:password@host:5432/database (special characters in the password as %40 and so on)",
+            )
+        };
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(wrong());
         }
@@ -46,7 +50,9 @@ impl Postgres {
     async fn connect(&self) -> Result<PgConnection, SourceError> {
         let place = format!("PostgreSQL at {}:{}", self.options.get_host(), self.options.get_port());
         match tokio::time::timeout(CONNECT, self.options.connect()).await {
-            Err(_) => Err(SourceError::later(format!("{place} did not answer within 15 s; check host, port and firewall"))),
+            Err(_) => Err(SourceError::later(format!(
+                "{place} did not answer within 15 s; check host, port and firewall"
+            ))),
             Ok(Err(e)) => Err(connect_error(&place, &self.options, &e)),
             Ok(Ok(connection)) => Ok(connection),
         }
@@ -57,10 +63,20 @@ fn connect_error(place: &str, options: &PgConnectOptions, e: &sqlx::Error) -> So
     let code = e.as_database_error().and_then(|d| d.code()).unwrap_or_default().into_owned();
     let user = options.get_username();
     match code.as_str() {
-        "28P01" | "28000" => SourceError::never(format!("{place} refuses user `{user}`: wrong password, or the user may not connect from here (pg_hba.conf); correct the connection URL")),
-        "3D000" => SourceError::never(format!("{place} has no database `{}`; correct the connection URL", options.get_database().unwrap_or_default())),
-        "42501" => SourceError::never(format!("{place}: user `{user}` may not connect to this database; grant CONNECT")),
-        "" => SourceError::later(format!("{place} cannot be reached: {}; check that it runs and that host and port are right", plain(e))),
+        "28P01" | "28000" => SourceError::never(format!(
+            "{place} refuses user `{user}`: wrong password, or the user may not connect from here (pg_hba.conf); correct the connection URL"
+        )),
+        "3D000" => SourceError::never(format!(
+            "{place} has no database `{}`; correct the connection URL",
+            options.get_database().unwrap_or_default()
+        )),
+        "42501" => SourceError::never(format!(
+            "{place}: user `{user}` may not connect to this database; grant CONNECT"
+        )),
+        "" => SourceError::later(format!(
+            "{place} cannot be reached: {}; check that it runs and that host and port are right",
+            plain(e)
+        )),
         _ => SourceError::later(format!("{place}: {}", plain(e))),
     }
 }
@@ -84,10 +100,21 @@ fn query_error(subject: &str, e: &sqlx::Error) -> SourceError {
     let code = database.code().unwrap_or_default().into_owned();
     let message = database.message();
     match code.as_str() {
-        "42P01" => SourceError::never(format!("{subject} does not exist in PostgreSQL: {message}; correct `table` (schema.table) or the query")),
+        "42P01" => SourceError::never(format!(
+            "{subject} does not exist in PostgreSQL: {message}; correct `table` (schema.table) or the query"
+        )),
         "42703" => SourceError::never(format!("{subject}: {message}; correct the column name")),
-        "42501" => SourceError::never(format!("{subject}: {message}; grant SELECT to the user of the connection URL")),
-        c if c.starts_with("08") || c.starts_with("53") || c.starts_with("57") || c.starts_with("40") || c.starts_with("55") => SourceError::later(format!("{subject}: PostgreSQL says: {message}")),
+        "42501" => SourceError::never(format!(
+            "{subject}: {message}; grant SELECT to the user of the connection URL"
+        )),
+        c if c.starts_with("08")
+            || c.starts_with("53")
+            || c.starts_with("57")
+            || c.starts_with("40")
+            || c.starts_with("55") =>
+        {
+            SourceError::later(format!("{subject}: PostgreSQL says: {message}"))
+        }
         _ => SourceError::never(format!("{subject}: PostgreSQL says: {message} (SQLSTATE {code})")),
     }
 }
@@ -102,7 +129,8 @@ impl Source for Postgres {
         let _ = db.close().await;
         rows.iter()
             .map(|row| {
-                let (schema, name, width): (String, String, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                let (schema, name, width): (String, String, i32) =
+                    (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
                 let name = if schema == "public" { name } else { format!("{schema}.{name}") };
                 Ok(Stream { name, detail: format!("{width} columns") })
             })
@@ -110,20 +138,33 @@ impl Source for Postgres {
             .map_err(|e| query_error("the catalogue", &e))
     }
 
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let mut db = self.connect().await?;
         let subject = subject(stream);
         // One snapshot for the columns and the rows.
-        for sql in ["SET TimeZone = 'UTC'", "SET standard_conforming_strings = on", "SET DateStyle = 'ISO'", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] {
+        for sql in [
+            "SET TimeZone = 'UTC'",
+            "SET standard_conforming_strings = on",
+            "SET DateStyle = 'ISO'",
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        ] {
             sqlx::query(sql).execute(&mut db).await.map_err(|e| query_error(&subject, &e))?;
         }
         let table = stream.table.as_deref().map(|t| quoted_table(t, '"')).unwrap_or_default();
         let columns = match &stream.query {
             None => catalogue::of_table(&mut db, &table).await.map_err(|e| query_error(&subject, &e))?,
-            Some(query) => catalogue::of_query(&mut db, query).await.map_err(|e| query_error(&subject, &e))?,
+            Some(query) => {
+                catalogue::of_query(&mut db, query).await.map_err(|e| query_error(&subject, &e))?
+            }
         };
         if columns.is_empty() {
-            return Err(SourceError::never(format!("{subject} does not exist in PostgreSQL, or has no columns; correct `table` (schema.table)")));
+            return Err(SourceError::never(format!(
+                "{subject} does not exist in PostgreSQL, or has no columns; correct `table` (schema.table)"
+            )));
         }
         let from = relation(&table, stream.query.as_deref());
         let sql = plan(&subject, stream, &columns, &from, after.as_ref())?;
@@ -140,14 +181,21 @@ impl Source for Postgres {
 }
 
 /// The statement of one read.
-fn plan(subject: &str, stream: &StreamSpec, columns: &[Column], from: &str, after: Option<&Cursor>) -> Result<String, SourceError> {
+fn plan(
+    subject: &str,
+    stream: &StreamSpec,
+    columns: &[Column],
+    from: &str,
+    after: Option<&Cursor>,
+) -> Result<String, SourceError> {
     let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
     check_key(subject, stream, &names)?;
     let list = columns.iter().map(Column::expression).collect::<Vec<_>>().join(", ");
     let Some(cursor) = stream.cursor() else {
         return Ok(format!("COPY (SELECT {list} FROM {from}) TO STDOUT (FORMAT binary)"));
     };
-    let column = columns.iter().find(|c| c.name == cursor).ok_or_else(|| no_cursor(subject, cursor, &names))?;
+    let column =
+        columns.iter().find(|c| c.name == cursor).ok_or_else(|| no_cursor(subject, cursor, &names))?;
     let name = quoted(cursor, '"');
     let start = From::cursor(after, stream);
     let clause = start.clause(&name, literal);
@@ -157,7 +205,14 @@ fn plan(subject: &str, stream: &StreamSpec, columns: &[Column], from: &str, afte
 }
 
 /// Streams the rows; returns when the last was sent.
-async fn copy(mut db: PgConnection, subject: &str, sql: String, columns: Vec<Column>, mut outgoing: Outgoing, loaded_at: i64) -> Result<(), Halt> {
+async fn copy(
+    mut db: PgConnection,
+    subject: &str,
+    sql: String,
+    columns: Vec<Column>,
+    mut outgoing: Outgoing,
+    loaded_at: i64,
+) -> Result<(), Halt> {
     let kinds: Vec<_> = columns.iter().map(|c| (c.name.clone(), c.kind)).collect();
     let mut table = Table::new(&kinds, loaded_at);
     let mut decoder = Decoder::new(columns);
@@ -173,13 +228,18 @@ async fn copy(mut db: PgConnection, subject: &str, sql: String, columns: Vec<Col
         }
     }
     if !decoder.ended {
-        return Err(SourceError::later(format!("{subject}: the copy from PostgreSQL ended in the middle")).into());
+        return Err(
+            SourceError::later(format!("{subject}: the copy from PostgreSQL ended in the middle")).into()
+        );
     }
     if table.rows > 0 {
         outgoing.batch(table.take()?).await?;
     }
     if decoder.out_of_range > 0 {
-        outgoing.warn(format!("{subject}: {} dates, times or numbers are infinite, NaN or out of range and landed as NULL", decoder.out_of_range));
+        outgoing.warn(format!(
+            "{subject}: {} dates, times or numbers are infinite, NaN or out of range and landed as NULL",
+            decoder.out_of_range
+        ));
     }
     outgoing.finish(table.take()?).await?;
     let _ = sqlx::query("COMMIT").execute(&mut db).await;

@@ -31,8 +31,15 @@ pub(crate) struct Rest {
 impl Rest {
     /// # Errors
     /// The base address does not parse.
-    pub(crate) fn new(url: &str, token: Option<String>, outbound: Arc<Outbound>, clock: SharedClock, base: Arc<Path>) -> Result<Self, SourceError> {
-        let url = Url::parse(url).map_err(|e| SourceError::never(format!("`url` does not parse: {e}; write https://host/path")))?;
+    pub(crate) fn new(
+        url: &str,
+        token: Option<String>,
+        outbound: Arc<Outbound>,
+        clock: SharedClock,
+        base: Arc<Path>,
+    ) -> Result<Self, SourceError> {
+        let url = Url::parse(url)
+            .map_err(|e| SourceError::never(format!("`url` does not parse: {e}; write https://host/path")))?;
         Ok(Rest { caller: pages::Caller { url, token, outbound, clock: clock.clone() }, base, clock })
     }
 }
@@ -45,7 +52,11 @@ impl Source for Rest {
         Ok(Vec::new())
     }
 
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let mut pages = Pages::new(self.caller.clone(), stream, after.as_ref())?;
         let mut gather = Gather::new(stream, after.as_ref(), &self.base, &*self.clock)?;
         let loaded_at = store::micros(self.clock.now());

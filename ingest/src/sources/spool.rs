@@ -46,7 +46,10 @@ impl Spool {
 
 /// The disk refused.
 pub(crate) fn failed(place: &Path, e: &io::Error) -> SourceError {
-    SourceError::later(format!("cannot write temporary files to {}: {e}; make room, or grant the guanlan user write access", place.display()))
+    SourceError::later(format!(
+        "cannot write temporary files to {}: {e}; make room, or grant the guanlan user write access",
+        place.display()
+    ))
 }
 
 impl Drop for Spool {

@@ -26,7 +26,9 @@ pub(crate) fn quoted(name: &str, mark: char) -> String {
 
 /// Quotes each part of `schema.table`; a part that is quoted already stays.
 pub(crate) fn quoted_table(table: &str, mark: char) -> String {
-    let part = |p: &str| if p.len() > 1 && p.starts_with(mark) && p.ends_with(mark) { p.to_owned() } else { quoted(p, mark) };
+    let part = |p: &str| {
+        if p.len() > 1 && p.starts_with(mark) && p.ends_with(mark) { p.to_owned() } else { quoted(p, mark) }
+    };
     table.trim().split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
@@ -57,7 +59,9 @@ impl From {
         }
         match after.and_then(|c| c.get("at")) {
             None | Some(Value::Null) => From::Start,
-            Some(at) if after.and_then(|c| c.get("whole")).is_some() && spec.key().is_none() => From::Behind(at.clone()),
+            Some(at) if after.and_then(|c| c.get("whole")).is_some() && spec.key().is_none() => {
+                From::Behind(at.clone())
+            }
             Some(at) => From::At(seen::back(at, spec.overlap())),
         }
     }
@@ -81,16 +85,27 @@ pub(crate) fn no_cursor(subject: &str, cursor: &str, columns: &[String]) -> Sour
 pub(crate) fn check_key(subject: &str, spec: &StreamSpec, columns: &[String]) -> Result<(), SourceError> {
     for key in spec.key().unwrap_or_default() {
         if !columns.contains(key) {
-            return Err(missing(subject, "key column", key, columns, "correct `key` or bring the column back"));
+            return Err(missing(
+                subject,
+                "key column",
+                key,
+                columns,
+                "correct `key` or bring the column back",
+            ));
         }
     }
     Ok(())
 }
 
 fn missing(subject: &str, what: &str, name: &str, columns: &[String], todo: &str) -> SourceError {
-    let near = store::nearest(name, columns.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+    let near = store::nearest(name, columns.iter().map(String::as_str))
+        .map(|n| format!("did you mean `{n}`? "))
+        .unwrap_or_default();
     let known: Vec<&str> = columns.iter().take(40).map(String::as_str).collect();
-    SourceError::never(format!("{subject} has no {what} `{name}`; {near}{todo}. Its columns: {}", known.join(", ")))
+    SourceError::never(format!(
+        "{subject} has no {what} `{name}`; {near}{todo}. Its columns: {}",
+        known.join(", ")
+    ))
 }
 
 /// A number or quoted text, for SQL that takes no parameters.

@@ -15,7 +15,10 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
+use sqlx::{
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo,
+    ValueRef,
+};
 use store::SharedClock;
 
 use super::sql::columns::{Cells, Kind, Table};
@@ -43,9 +46,15 @@ impl Sqlite {
     async fn connect(&self) -> Result<SqliteConnection, SourceError> {
         let path = self.path.display();
         if !self.path.is_file() {
-            return Err(SourceError::never(format!("there is no SQLite file at {path}; correct `path` (relative to the project folder) or create the database")));
+            return Err(SourceError::never(format!(
+                "there is no SQLite file at {path}; correct `path` (relative to the project folder) or create the database"
+            )));
         }
-        let options = SqliteConnectOptions::new().filename(&self.path).read_only(true).busy_timeout(PATIENCE).disable_statement_logging();
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .read_only(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
         options.connect().await.map_err(|e| self.error("the database", &e))
     }
 
@@ -59,12 +68,20 @@ impl Sqlite {
         let primary = code.parse::<u32>().map_or(0, |c| c & 0xff);
         match primary {
             // BUSY, LOCKED, IOERR
-            5 | 6 | 10 => SourceError::later(format!("{subject} in {path}: {message}; a writer holds the file")),
+            5 | 6 | 10 => {
+                SourceError::later(format!("{subject} in {path}: {message}; a writer holds the file"))
+            }
             // CORRUPT, NOTADB
-            11 | 26 => SourceError::never(format!("{path} is not a readable SQLite database: {message}; restore it from a backup")),
+            11 | 26 => SourceError::never(format!(
+                "{path} is not a readable SQLite database: {message}; restore it from a backup"
+            )),
             // CANTOPEN, PERM
-            14 | 3 => SourceError::never(format!("{path} cannot be opened: {message}; grant the guanlan user read access to the file and its folder")),
-            _ if message.contains("no such table") => SourceError::never(format!("{subject} does not exist in {path}: {message}; correct `table` or the query")),
+            14 | 3 => SourceError::never(format!(
+                "{path} cannot be opened: {message}; grant the guanlan user read access to the file and its folder"
+            )),
+            _ if message.contains("no such table") => SourceError::never(format!(
+                "{subject} does not exist in {path}: {message}; correct `table` or the query"
+            )),
             _ => SourceError::never(format!("{subject} in {path}: {message}")),
         }
     }
@@ -80,7 +97,11 @@ impl Source for Sqlite {
         Ok(rows.iter().map(|row| Stream { name: row.get(0), detail: row.get(1) }).collect())
     }
 
-    async fn read(&self, stream: &StreamSpec, after: Option<Cursor>) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
+    async fn read(
+        &self,
+        stream: &StreamSpec,
+        after: Option<Cursor>,
+    ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let subject = subject(stream);
         let fail = |e: &sqlx::Error| self.error(&subject, e);
         let mut db = self.connect().await?;
@@ -88,8 +109,12 @@ impl Source for Sqlite {
         db.execute("BEGIN").await.map_err(|e| fail(&e))?;
         let table = stream.table.as_deref().map(|t| quoted_table(t, '"')).unwrap_or_default();
         let from = relation(&table, stream.query.as_deref());
-        let prepared = db.prepare(AssertSqlSafe(format!("SELECT * FROM {from}")).into_sql_str()).await.map_err(|e| fail(&e))?;
-        let columns: Vec<(String, Kind)> = prepared.columns().iter().map(|c| (c.name().to_owned(), kind(c.type_info().name()))).collect();
+        let prepared = db
+            .prepare(AssertSqlSafe(format!("SELECT * FROM {from}")).into_sql_str())
+            .await
+            .map_err(|e| fail(&e))?;
+        let columns: Vec<(String, Kind)> =
+            prepared.columns().iter().map(|c| (c.name().to_owned(), kind(c.type_info().name()))).collect();
         drop(prepared);
         let names: Vec<String> = columns.iter().map(|(n, _)| n.clone()).collect();
         check_key(&subject, stream, &names)?;
@@ -104,7 +129,12 @@ impl Source for Sqlite {
         }
         let (feed, pulls) = Feed::channel();
         let outgoing = Outgoing::new(feed.clone(), stream, after.as_ref());
-        let reader = Reader { columns, table: None, spoiled: Spoiled::default(), loaded_at: store::micros(self.clock.now()) };
+        let reader = Reader {
+            columns,
+            table: None,
+            spoiled: Spoiled::default(),
+            loaded_at: store::micros(self.clock.now()),
+        };
         let this = Sqlite::new(self.path.clone(), self.clock.clone());
         tokio::spawn(async move {
             if let Err(Halt::Failed(e)) = reader.run(db, sql, outgoing, |e| this.error(&subject, &e)).await {
@@ -135,7 +165,13 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(mut self, mut db: SqliteConnection, sql: String, mut outgoing: Outgoing, fail: impl Fn(sqlx::Error) -> SourceError + Send + Sync) -> Result<(), Halt> {
+    async fn run(
+        mut self,
+        mut db: SqliteConnection,
+        sql: String,
+        mut outgoing: Outgoing,
+        fail: impl Fn(sqlx::Error) -> SourceError + Send + Sync,
+    ) -> Result<(), Halt> {
         let mut table = self.table.take().unwrap_or_else(|| Table::new(&self.columns, self.loaded_at));
         {
             let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut db);
@@ -171,7 +207,8 @@ impl Reader {
             return Ok(());
         }
         for (i, cells) in table.cells.iter_mut().enumerate() {
-            table.bytes += put(row, i, cells).map_err(|e| SourceError::never(format!("column `{}`: {e}", self.columns[i].0)))?;
+            table.bytes += put(row, i, cells)
+                .map_err(|e| SourceError::never(format!("column `{}`: {e}", self.columns[i].0)))?;
         }
         table.rows += 1;
         Ok(())
@@ -195,7 +232,10 @@ fn fits(row: &SqliteRow, i: usize, kind: Kind) -> bool {
     let info = value.type_info();
     match kind {
         Kind::Int => info.name() != "REAL" && info.name() != "TEXT" && info.name() != "BLOB",
-        Kind::Bool => !matches!(info.name(), "REAL" | "TEXT" | "BLOB") && matches!(row.try_get_unchecked::<i64, _>(i), Ok(0 | 1)),
+        Kind::Bool => {
+            !matches!(info.name(), "REAL" | "TEXT" | "BLOB")
+                && matches!(row.try_get_unchecked::<i64, _>(i), Ok(0 | 1))
+        }
         Kind::Float => !matches!(info.name(), "TEXT" | "BLOB"),
         Kind::Text => info.name() != "BLOB",
         _ => true,
@@ -237,7 +277,12 @@ struct Spoiled {
 
 impl Spoiled {
     fn add(&mut self, row: &SqliteRow, columns: &[(String, Kind)], bad: usize) {
-        self.reasons.push(format!("column `{}` is declared {:?} but holds a value of class {}", columns[bad].0, columns[bad].1, class(row, bad)));
+        self.reasons.push(format!(
+            "column `{}` is declared {:?} but holds a value of class {}",
+            columns[bad].0,
+            columns[bad].1,
+            class(row, bad)
+        ));
         let fields: serde_json::Map<String, Value> = columns
             .iter()
             .enumerate()
@@ -265,6 +310,8 @@ impl Spoiled {
             Arc::new(StringArray::from(std::mem::take(&mut self.texts))),
             Arc::new(TimestampMicrosecondArray::from_value(loaded_at, count).with_timezone("UTC")),
         ];
-        RecordBatch::try_new(rejected_schema(), columns).map(Some).map_err(|e| SourceError::never(format!("rejected rows do not fit their columns: {e}")))
+        RecordBatch::try_new(rejected_schema(), columns)
+            .map(Some)
+            .map_err(|e| SourceError::never(format!("rejected rows do not fit their columns: {e}")))
     }
 }

@@ -12,7 +12,11 @@ impl SourceSpec {
         self.check_schedule(&mut found);
         self.check_kind(&mut found);
         if self.streams.is_empty() {
-            found.push(Problem::new("a source needs at least one stream").at_key("streams").hint("streams: { orders: { table: orders } }"));
+            found.push(
+                Problem::new("a source needs at least one stream")
+                    .at_key("streams")
+                    .hint("streams: { orders: { table: orders } }"),
+            );
         }
         for (name, stream) in &self.streams {
             let mut inner = Vec::new();
@@ -25,7 +29,9 @@ impl SourceSpec {
 
     fn check_schedule(&self, found: &mut Vec<Problem>) {
         if let Err(message) = self.schedule() {
-            found.push(Problem::new(message).at_key("cron").hint("every: 5m   or   cron: \"*/5 8-20 * * mon-fri\""));
+            found.push(
+                Problem::new(message).at_key("cron").hint("every: 5m   or   cron: \"*/5 8-20 * * mon-fri\""),
+            );
         }
         if self.every.as_ref().is_some_and(|span| span.0.is_zero()) {
             found.push(Problem::new("`every` must be longer than zero").at_key("every").hint("every: 5m"));
@@ -34,7 +40,8 @@ impl SourceSpec {
 
     fn check_kind(&self, found: &mut Vec<Problem>) {
         let KindSpec::Rest(rest) = &self.kind else { return };
-        let fit = url::Url::parse(&rest.url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host() && u.password().is_none());
+        let fit = url::Url::parse(&rest.url)
+            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host() && u.password().is_none());
         if !fit {
             found.push(
                 Problem::new("`url` must be an http or https address without a password")
@@ -48,10 +55,16 @@ impl SourceSpec {
 
     fn check_name(&self, name: &str, found: &mut Vec<Problem>) {
         if !is_name(name) {
-            found.push(Problem::new(format!("`{name}` cannot name a table")).hint("use lower-case letters, digits and _, starting with a letter"));
+            found.push(
+                Problem::new(format!("`{name}` cannot name a table"))
+                    .hint("use lower-case letters, digits and _, starting with a letter"),
+            );
         }
         if name.strip_suffix("_rejected").is_some_and(|base| self.streams.contains_key(base)) {
-            found.push(Problem::new(format!("`{name}` is where the unreadable rows of another stream land")).hint("choose another stream name"));
+            found.push(
+                Problem::new(format!("`{name}` is where the unreadable rows of another stream land"))
+                    .hint("choose another stream name"),
+            );
         }
     }
 }
@@ -64,7 +77,8 @@ fn below(problem: Problem, name: &str) -> Problem {
 }
 
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 impl StreamSpec {
@@ -77,13 +91,18 @@ impl StreamSpec {
         }
         self.check_mode(matches!(kind, KindSpec::Rest(_)), found);
         if let Some(clean) = self.clean.as_deref().filter(|c| !is_name(c)) {
-            found.push(Problem::new(format!("`{clean}` is not the name of a cleaning")).at_key("clean").hint("the file stem of cleans/<name>.yaml"));
+            found.push(
+                Problem::new(format!("`{clean}` is not the name of a cleaning"))
+                    .at_key("clean")
+                    .hint("the file stem of cleans/<name>.yaml"),
+            );
         }
     }
 
     /// Keys of another kind of source are mistakes, as unknown keys are.
     fn check_keys(&self, kind: &KindSpec, found: &mut Vec<Problem>) {
-        let (databases, files, rest) = (["sqlite", "postgres", "mysql"].as_slice(), ["files"].as_slice(), ["rest"].as_slice());
+        let (databases, files, rest) =
+            (["sqlite", "postgres", "mysql"].as_slice(), ["files"].as_slice(), ["rest"].as_slice());
         let given = [
             ("table", self.table.is_some(), databases),
             ("query", self.query.is_some(), databases),
@@ -95,7 +114,11 @@ impl StreamSpec {
         ];
         for (key, present, owners) in given {
             if present && !owners.contains(&kind.name()) {
-                let message = format!("`{key}` does not apply to a {} source, only to {}", kind.name(), owners.join(", "));
+                let message = format!(
+                    "`{key}` does not apply to a {} source, only to {}",
+                    kind.name(),
+                    owners.join(", ")
+                );
                 found.push(Problem::new(message).at_key(key).hint(format!("remove `{key}`")));
             }
         }
@@ -110,9 +133,14 @@ impl StreamSpec {
 
     fn check_table(&self, found: &mut Vec<Problem>) {
         match (&self.table, &self.query) {
-            (None, None) => found.push(Problem::new("a stream of a database needs `table` or `query`").hint("table: orders")),
-            (Some(_), Some(_)) => found.push(Problem::new("`table` and `query` are both given; keep one").at_key("query")),
-            (Some(table), None) if table.trim().is_empty() => found.push(Problem::new("`table` is empty").at_key("table")),
+            (None, None) => found
+                .push(Problem::new("a stream of a database needs `table` or `query`").hint("table: orders")),
+            (Some(_), Some(_)) => {
+                found.push(Problem::new("`table` and `query` are both given; keep one").at_key("query"))
+            }
+            (Some(table), None) if table.trim().is_empty() => {
+                found.push(Problem::new("`table` is empty").at_key("table"))
+            }
             (None, Some(query)) if !starts_like_select(query) => {
                 found.push(Problem::new("`query` must be one SELECT (or WITH … SELECT)").at_key("query"));
             }
@@ -125,7 +153,11 @@ impl StreamSpec {
             None => found.push(Problem::new("a stream of files needs `glob`").hint("glob: \"orders_*.csv\"")),
             Some(glob) => {
                 if let Err(message) = Glob::parse(glob) {
-                    found.push(Problem::new(message).at_key("glob").hint("* and ? match inside a name, ** matches folders, {a,b} either"));
+                    found.push(
+                        Problem::new(message)
+                            .at_key("glob")
+                            .hint("* and ? match inside a name, ** matches folders, {a,b} either"),
+                    );
                 }
             }
         }
@@ -140,7 +172,11 @@ impl StreamSpec {
         match &self.path {
             None => found.push(Problem::new("a stream of a rest source needs `path`").hint("path: /tickets")),
             Some(path) if path.contains("://") => {
-                found.push(Problem::new("`path` is an address; write only what follows the base `url`").at_key("path").hint("path: /tickets"));
+                found.push(
+                    Problem::new("`path` is an address; write only what follows the base `url`")
+                        .at_key("path")
+                        .hint("path: /tickets"),
+                );
             }
             Some(_) => {}
         }
@@ -160,7 +196,8 @@ impl StreamSpec {
             Some(ModeSpec::Upsert(u)) => ("upsert", u.cursor.as_deref(), u.param.as_deref()),
             _ => return,
         };
-        let at = |message: String, inner: &str| Problem::new(message).at_key("mode").at_key(key).at_key(inner);
+        let at =
+            |message: String, inner: &str| Problem::new(message).at_key("mode").at_key(key).at_key(inner);
         if cursor.is_some_and(|c| c.trim().is_empty()) {
             found.push(at("`cursor` is empty".into(), "cursor").hint("cursor: updated_at"));
         }
@@ -168,7 +205,13 @@ impl StreamSpec {
             found.push(at("`key` needs at least one column".into(), "key").hint("key: [id]"));
         }
         if rest && cursor.is_some() && param.is_none() {
-            found.push(at("a rest stream with a cursor needs `param`, the query parameter that receives it".into(), "cursor").hint("param: updated_after"));
+            found.push(
+                at(
+                    "a rest stream with a cursor needs `param`, the query parameter that receives it".into(),
+                    "cursor",
+                )
+                .hint("param: updated_after"),
+            );
         }
         if !rest && param.is_some() {
             found.push(at("`param` applies only to rest sources".into(), "param").hint("remove `param`"));

@@ -31,7 +31,9 @@ impl<'de> Deserialize<'de> for HeaderRow {
                 }
             }
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<HeaderRow, E> {
-                u64::try_from(n).map_err(|_| E::invalid_value(de::Unexpected::Signed(n), &self)).and_then(|n| self.visit_u64(n))
+                u64::try_from(n)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(n), &self))
+                    .and_then(|n| self.visit_u64(n))
             }
             fn visit_str<E: de::Error>(self, s: &str) -> Result<HeaderRow, E> {
                 match s {
@@ -76,7 +78,9 @@ impl JsonPath {
         }
         let steps: Vec<String> = rest.split('.').map(str::to_owned).collect();
         match steps.iter().find(|s| s.is_empty() || s.contains(['[', ']', '*'])) {
-            Some(step) => Err(format!("`{step}` in path `{text}` is not a field name; write names separated by dots, for example `$.data.items`")),
+            Some(step) => Err(format!(
+                "`{step}` in path `{text}` is not a field name; write names separated by dots, for example `$.data.items`"
+            )),
             None => Ok(JsonPath(steps)),
         }
     }

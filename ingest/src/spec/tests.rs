@@ -31,17 +31,50 @@ fn good_definitions_have_no_problems() {
 #[test]
 fn mistakes_are_named_with_their_place() {
     let cases = [
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {}}), "streams: a source needs at least one stream"),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {}}}), "streams.a: a stream of a database needs `table` or `query`"),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t", "glob": "*"}}}), "streams.a.glob: `glob` does not apply"),
-        (serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {}}, "mode": {"full": {}}}}}), "streams.a.mode: `mode` does not apply to files"),
-        (serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {"encoding": "klingon"}}}}}), "streams.a.format.csv.encoding: `klingon`"),
-        (serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {"delimiter": "::"}}}}}), "streams.a.format.csv.delimiter: `::`"),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t"}, "a_rejected": {"table": "t"}}}), "streams.a_rejected: "),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t", "mode": {"upsert": {"key": []}}}}}), "streams.a.mode.upsert.key: `key` needs"),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"query": "drop table t"}}}), "streams.a.query: `query` must be one SELECT"),
-        (serde_json::json!({"kind": {"rest": {"url": "ftp://x"}}, "streams": {"a": {"path": "/t"}}}), "kind.rest.url: "),
-        (serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "every": "5m", "cron": "* * * * *", "streams": {"a": {"table": "t"}}}), "cron: `every` and `cron`"),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {}}),
+            "streams: a source needs at least one stream",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {}}}),
+            "streams.a: a stream of a database needs `table` or `query`",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t", "glob": "*"}}}),
+            "streams.a.glob: `glob` does not apply",
+        ),
+        (
+            serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {}}, "mode": {"full": {}}}}}),
+            "streams.a.mode: `mode` does not apply to files",
+        ),
+        (
+            serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {"encoding": "klingon"}}}}}),
+            "streams.a.format.csv.encoding: `klingon`",
+        ),
+        (
+            serde_json::json!({"kind": {"files": {"path": "x"}}, "streams": {"a": {"glob": "*", "format": {"csv": {"delimiter": "::"}}}}}),
+            "streams.a.format.csv.delimiter: `::`",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t"}, "a_rejected": {"table": "t"}}}),
+            "streams.a_rejected: ",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"table": "t", "mode": {"upsert": {"key": []}}}}}),
+            "streams.a.mode.upsert.key: `key` needs",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"query": "drop table t"}}}),
+            "streams.a.query: `query` must be one SELECT",
+        ),
+        (
+            serde_json::json!({"kind": {"rest": {"url": "ftp://x"}}, "streams": {"a": {"path": "/t"}}}),
+            "kind.rest.url: ",
+        ),
+        (
+            serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "every": "5m", "cron": "* * * * *", "streams": {"a": {"table": "t"}}}),
+            "cron: `every` and `cron`",
+        ),
     ];
     for (json, expected) in cases {
         let found = messages(json);
@@ -51,7 +84,9 @@ fn mistakes_are_named_with_their_place() {
 
 #[test]
 fn unknown_keys_fail() {
-    let wrong = spec(serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"tabel": "t"}}})).unwrap_err();
+    let wrong =
+        spec(serde_json::json!({"kind": {"sqlite": {"path": "x"}}, "streams": {"a": {"tabel": "t"}}}))
+            .unwrap_err();
     assert!(wrong.to_string().contains("tabel"), "{wrong}");
     assert!(spec(serde_json::json!({"kind": {"oracle": {}}, "streams": {}})).is_err());
 }

@@ -19,7 +19,12 @@ pub(super) const STEP: &str = "CREATE TABLE source_cursors (
 const INLINE: usize = 2048;
 
 /// The cursor as it goes into the log; its long parts are kept in the database when this returns.
-pub(super) async fn pack(db: &Metadata, clock: &dyn Clock, stream: &str, cursor: &Cursor) -> Result<Cursor, sqlx::Error> {
+pub(super) async fn pack(
+    db: &Metadata,
+    clock: &dyn Clock,
+    stream: &str,
+    cursor: &Cursor,
+) -> Result<Cursor, sqlx::Error> {
     let Value::Object(parts) = cursor else { return Ok(cursor.clone()) };
     let mut packed = parts.clone();
     for (key, part) in parts {
@@ -42,7 +47,11 @@ pub(super) async fn unpack(db: &Metadata, stream: &str, cursor: Cursor) -> Resul
     let Value::Object(mut parts) = cursor else { return Ok(cursor) };
     for (_, part) in &mut parts {
         let Some(digest) = part.get("kept").and_then(Value::as_str) else { continue };
-        let row = sqlx::query("SELECT part FROM source_cursors WHERE stream = $1 AND digest = $2").bind(stream).bind(digest).fetch_optional(db.pool()).await?;
+        let row = sqlx::query("SELECT part FROM source_cursors WHERE stream = $1 AND digest = $2")
+            .bind(stream)
+            .bind(digest)
+            .fetch_optional(db.pool())
+            .await?;
         if let Some(row) = row {
             *part = Value::String(row.try_get(0)?);
         }
@@ -54,8 +63,13 @@ pub(super) async fn unpack(db: &Metadata, stream: &str, cursor: Cursor) -> Resul
 pub(super) async fn forget(db: &Metadata, stream: &str, current: &Cursor) -> Result<(), sqlx::Error> {
     let Value::Object(parts) = current else { return Ok(()) };
     let kept: Vec<&str> = parts.values().filter_map(|p| p.get("kept").and_then(Value::as_str)).collect();
-    // At most one part is long in every cursor that we write.
-    let keep = kept.first().copied().unwrap_or_default();
-    sqlx::query("DELETE FROM source_cursors WHERE stream = $1 AND digest <> $2").bind(stream).bind(keep).execute(db.pool()).await?;
+    // At most two parts are ever long: what was seen, and the names of very many columns.
+    let keep = |i: usize| kept.get(i).copied().unwrap_or_default();
+    sqlx::query("DELETE FROM source_cursors WHERE stream = $1 AND digest <> $2 AND digest <> $3")
+        .bind(stream)
+        .bind(keep(0))
+        .bind(keep(1))
+        .execute(db.pool())
+        .await?;
     Ok(())
 }

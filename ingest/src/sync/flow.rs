@@ -70,7 +70,13 @@ impl Flow {
             failed => {
                 self.over = true;
                 let e = failed.and_then(Result::err);
-                self.error.get_or_insert_with(|| e.unwrap_or_else(|| SourceError::later("reading ended in the middle; the next sync goes on from the last commit")));
+                self.error.get_or_insert_with(|| {
+                    e.unwrap_or_else(|| {
+                        SourceError::later(
+                            "reading ended in the middle; the next sync goes on from the last commit",
+                        )
+                    })
+                });
                 Some(None)
             }
         }
@@ -132,7 +138,12 @@ impl Rejects {
     }
 
     async fn land(&mut self, rows: Vec<RecordBatch>, how: Landing) -> Result<(), SourceError> {
-        let mark = LoadMark { stream: self.stream.clone(), seq: self.seq + 1, cursor: Value::Null, operation: new_id(&*self.clock) };
+        let mark = LoadMark {
+            stream: self.stream.clone(),
+            seq: self.seq + 1,
+            cursor: Value::Null,
+            operation: new_id(&*self.clock),
+        };
         let rows = stream::iter(rows.into_iter().map(Ok)).boxed();
         self.warehouse.land(&self.table, rows, how, mark).await.map_err(|e| of_warehouse(&e))?;
         self.seq += 1;

@@ -103,7 +103,16 @@ impl<'i> Intake<'i> {
 
     fn report(source: &str, name: &str) -> StreamReport {
         let table = SourceSpec::table(source, name);
-        StreamReport { stream: name.into(), table, rows: 0, rejected_rows: 0, files: 0, version: None, warnings: Vec::new(), error: None }
+        StreamReport {
+            stream: name.into(),
+            table,
+            rows: 0,
+            rejected_rows: 0,
+            files: 0,
+            version: None,
+            warnings: Vec::new(),
+            error: None,
+        }
     }
 
     /// The report of a stream that could not start.
@@ -165,7 +174,9 @@ impl<'i> Intake<'i> {
         let left = !open.is_empty();
         self.land(ready, progress).await?;
         match left {
-            true => Err(SourceError::later("reading ended in the middle; the next sync goes on from the last commit")),
+            true => Err(SourceError::later(
+                "reading ended in the middle; the next sync goes on from the last commit",
+            )),
             false => Ok(()),
         }
     }
@@ -175,9 +186,11 @@ impl<'i> Intake<'i> {
         let mark = self.warehouse.mark(&self.table, &self.stream).await.map_err(|e| of_warehouse(&e))?;
         if let Some(mark) = mark {
             self.seq = mark.seq;
-            self.cursor = Some(cursors::unpack(self.db, &self.stream, mark.cursor).await.map_err(|e| of_metadata(&e))?);
+            self.cursor =
+                Some(cursors::unpack(self.db, &self.stream, mark.cursor).await.map_err(|e| of_metadata(&e))?);
         }
-        let rejected = self.warehouse.mark(&self.rejected_table, &self.stream).await.map_err(|e| of_warehouse(&e))?;
+        let rejected =
+            self.warehouse.mark(&self.rejected_table, &self.stream).await.map_err(|e| of_warehouse(&e))?;
         self.rejected_seq = rejected.map_or(0, |m| m.seq);
         Ok(())
     }
@@ -190,10 +203,18 @@ impl<'i> Intake<'i> {
         let Ok(Some(snapshot)) = self.warehouse.snapshot(&self.table).await else { return };
         let schema = &snapshot.schema;
         let delivered = rows.schema();
-        let gone: Vec<String> = schema.fields().iter().filter(|f| delivered.field_with_name(f.name()).is_err()).map(|f| format!("`{}`", f.name())).collect();
+        let gone: Vec<String> = schema
+            .fields()
+            .iter()
+            .filter(|f| delivered.field_with_name(f.name()).is_err())
+            .map(|f| format!("`{}`", f.name()))
+            .collect();
         if !gone.is_empty() {
             let file = self.spec.glob.as_ref().map_or("the source", |_| "a file");
-            self.warn(vec![format!("{file} no longer has the column {}; new rows have NULL there", gone.join(", "))]);
+            self.warn(vec![format!(
+                "{file} no longer has the column {}; new rows have NULL there",
+                gone.join(", ")
+            )]);
         }
     }
 
@@ -237,7 +258,11 @@ impl<'i> Intake<'i> {
         self.land_together(together, progress).await
     }
 
-    async fn land_together(&mut self, groups: Vec<Group>, progress: &dyn Progress) -> Result<(), SourceError> {
+    async fn land_together(
+        &mut self,
+        groups: Vec<Group>,
+        progress: &dyn Progress,
+    ) -> Result<(), SourceError> {
         let Some(first) = groups.first() else { return Ok(()) };
         let how = self.how(first.file.as_ref());
         let rows: Vec<RecordBatch> = groups.iter().flat_map(|g| g.rows.iter().cloned()).collect();
@@ -279,7 +304,12 @@ impl<'i> Intake<'i> {
     }
 
     /// Writes rows, lands their rejects, then commits rows and cursor together.
-    async fn commit(&mut self, rows: BoxStream<'_, warehouse::Result<RecordBatch>>, how: Landing, groups: &[Group]) -> Result<(), SourceError> {
+    async fn commit(
+        &mut self,
+        rows: BoxStream<'_, warehouse::Result<RecordBatch>>,
+        how: Landing,
+        groups: &[Group],
+    ) -> Result<(), SourceError> {
         let staged = self.warehouse.stage(&self.table, rows).await.map_err(|e| of_warehouse(&e))?;
         let mut cursor = self.cursor.clone();
         for group in groups {
@@ -294,10 +324,21 @@ impl<'i> Intake<'i> {
         self.publish(staged, how, cursor).await
     }
 
-    async fn publish(&mut self, staged: warehouse::Staged, how: Landing, cursor: Option<Cursor>) -> Result<(), SourceError> {
+    async fn publish(
+        &mut self,
+        staged: warehouse::Staged,
+        how: Landing,
+        cursor: Option<Cursor>,
+    ) -> Result<(), SourceError> {
         let whole = cursor.clone().unwrap_or(Value::Null);
-        let packed = cursors::pack(self.db, &**self.clock, &self.stream, &whole).await.map_err(|e| of_metadata(&e))?;
-        let mark = LoadMark { stream: self.stream.clone(), seq: self.seq + 1, cursor: packed.clone(), operation: new_id(&**self.clock) };
+        let packed =
+            cursors::pack(self.db, &**self.clock, &self.stream, &whole).await.map_err(|e| of_metadata(&e))?;
+        let mark = LoadMark {
+            stream: self.stream.clone(),
+            seq: self.seq + 1,
+            cursor: packed.clone(),
+            operation: new_id(&**self.clock),
+        };
         let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| of_warehouse(&e))?;
         self.seq += 1;
         self.cursor = cursor;
@@ -311,7 +352,13 @@ impl<'i> Intake<'i> {
     }
 
     /// Lands a group that is larger than memory should hold; answers the rows read on the way.
-    async fn land_streaming(&mut self, open: Vec<Pull>, pulls: &mut Pulls, before: u64, progress: &dyn Progress) -> Result<u64, SourceError> {
+    async fn land_streaming(
+        &mut self,
+        open: Vec<Pull>,
+        pulls: &mut Pulls,
+        before: u64,
+        progress: &dyn Progress,
+    ) -> Result<u64, SourceError> {
         let file = open.last().and_then(|p| p.file.clone());
         let how = self.how(file.as_ref());
         let early: u64 = open.iter().map(|p| p.rows.num_rows() as u64).sum();
@@ -402,7 +449,12 @@ fn combined(mut failures: Vec<SourceError>) -> Option<SourceError> {
 pub(super) fn of_warehouse(e: &warehouse::Error) -> SourceError {
     use warehouse::Error as W;
     match e {
-        W::Store { .. } | W::Conflict { .. } | W::Timeout { .. } | W::Cancelled | W::Exhausted { .. } | W::Metadata(_) => SourceError::later(e.to_string()),
+        W::Store { .. }
+        | W::Conflict { .. }
+        | W::Timeout { .. }
+        | W::Cancelled
+        | W::Exhausted { .. }
+        | W::Metadata(_) => SourceError::later(e.to_string()),
         _ => SourceError::never(e.to_string()),
     }
 }

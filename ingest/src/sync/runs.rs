@@ -47,7 +47,12 @@ pub(super) async fn close_interrupted(db: &Metadata, clock: &dyn Clock) -> Resul
 }
 
 /// Opens a run and answers its id.
-pub(super) async fn start(db: &Metadata, clock: &dyn Clock, source: &str, stream: &str) -> Result<String, sqlx::Error> {
+pub(super) async fn start(
+    db: &Metadata,
+    clock: &dyn Clock,
+    source: &str,
+    stream: &str,
+) -> Result<String, sqlx::Error> {
     let id = new_id(clock);
     let now = micros(clock.now());
     let table = crate::spec::SourceSpec::table(source, stream).to_string();
@@ -64,7 +69,12 @@ pub(super) async fn start(db: &Metadata, clock: &dyn Clock, source: &str, stream
 }
 
 /// Closes a run with what it did.
-pub(super) async fn finish(db: &Metadata, clock: &dyn Clock, id: &str, report: &StreamReport) -> Result<(), sqlx::Error> {
+pub(super) async fn finish(
+    db: &Metadata,
+    clock: &dyn Clock,
+    id: &str,
+    report: &StreamReport,
+) -> Result<(), sqlx::Error> {
     let outcome = match &report.error {
         None => "ok",
         Some(_) if report.version.is_some() => "partial",

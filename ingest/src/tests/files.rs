@@ -6,7 +6,9 @@ use crate::sources::{Parts, open};
 use crate::spec::SourceSpec;
 
 fn csv(glob: &str) -> SourceSpec {
-    spec(json!({"kind": {"files": {"path": "drops"}}, "streams": {"o": {"glob": glob, "format": {"csv": {}}}}}))
+    spec(
+        json!({"kind": {"files": {"path": "drops"}}, "streams": {"o": {"glob": glob, "format": {"csv": {}}}}}),
+    )
 }
 
 /// GB 18030 bytes of a text.
@@ -17,19 +19,30 @@ fn gb(text: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn messy_csv_lands_every_row_or_says_why_not() {
     let house = House::new().await;
-    house.folder.write("drops/a.csv", gb("编号,金额,部门\r\n1,100.50,销售部\r\n2,\"1,234\",研发部\r\n3,坏行\r\n4,5,6,7\r\n"));
+    house.folder.write(
+        "drops/a.csv",
+        gb("编号,金额,部门\r\n1,100.50,销售部\r\n2,\"1,234\",研发部\r\n3,坏行\r\n4,5,6,7\r\n"),
+    );
     house.folder.write("drops/b.csv", "\u{feff}编号;金额;部门\n5;7;\"多\n行\"\n");
     house.folder.write("drops/.hidden.csv", "x");
     let report = house.sync_one(&csv("*.csv")).await;
     assert!(report.error.is_none(), "{:?}", report.error);
     assert_eq!((report.rows, report.rejected_rows, report.files), (3, 2, 2));
     let rows = house.sql("select 编号, 金额, 部门, _file, _row from raw.s_o order by 编号").await;
-    assert_eq!(rows, [["1", "100.50", "销售部", "a.csv", "2"], ["2", "1,234", "研发部", "a.csv", "3"], ["5", "7", "多\n行", "b.csv", "2"]]);
+    assert_eq!(
+        rows,
+        [
+            ["1", "100.50", "销售部", "a.csv", "2"],
+            ["2", "1,234", "研发部", "a.csv", "3"],
+            ["5", "7", "多\n行", "b.csv", "2"]
+        ]
+    );
     let rejected = house.sql("select _file, _row, reason, text from raw.s_o_rejected order by _row").await;
     assert_eq!(rejected[0], ["a.csv", "4", "2 fields where the header has 3", "3,坏行"]);
     assert_eq!(rejected[1][1..], ["5", "4 fields where the header has 3", "4,5,6,7"]);
     let runs = house.db.pool();
-    let outcome: String = sqlx::query_scalar("select outcome from source_runs").fetch_one(runs).await.unwrap();
+    let outcome: String =
+        sqlx::query_scalar("select outcome from source_runs").fetch_one(runs).await.unwrap();
     assert_eq!(outcome, "ok");
 }
 
@@ -45,7 +58,10 @@ async fn each_file_lands_once_and_a_changed_one_again() {
     // Changed: a column more, the bad row gone.
     house.folder.write("drops/a.csv", "id,v,w\n1,x,1\n2,y,2\n");
     assert_eq!(house.sync_one(&spec).await.rows, 2);
-    assert_eq!(house.sql("select id, v, w from raw.s_o order by id").await, [["1", "x", "1"], ["2", "y", "2"], ["9", "z", "∅"]]);
+    assert_eq!(
+        house.sql("select id, v, w from raw.s_o order by id").await,
+        [["1", "x", "1"], ["2", "y", "2"], ["9", "z", "∅"]]
+    );
     assert_eq!(house.count("raw.s_o_rejected").await, 0);
     // A server that lost its metadata lands the files in place of themselves.
     let House { folder, .. } = house;
@@ -117,8 +133,14 @@ async fn json_lands_as_text_with_columns_of_every_record() {
         "n": {"glob": "*.ndjson", "format": {"ndjson": {}}}}}));
     let report = house.sync(&spec).await;
     assert!(report.ok(), "{report:?}");
-    assert_eq!(house.sql("select id, who_name, who_at, tags, extra from raw.s_j order by _row").await, [["1", "王", "{\"x\":1}", "[1,2]", "∅"], ["2.5", "∅", "∅", "∅", "∅"]]);
-    assert_eq!(house.sql("select id, late, _row from raw.s_n order by _row").await, [["1", "∅", "1"], ["2", "true", "3"]]);
+    assert_eq!(
+        house.sql("select id, who_name, who_at, tags, extra from raw.s_j order by _row").await,
+        [["1", "王", "{\"x\":1}", "[1,2]", "∅"], ["2.5", "∅", "∅", "∅", "∅"]]
+    );
+    assert_eq!(
+        house.sql("select id, late, _row from raw.s_n order by _row").await,
+        [["1", "∅", "1"], ["2", "true", "3"]]
+    );
     assert_eq!((report.streams[0].rejected_rows, report.streams[1].rejected_rows), (1, 1));
 }
 
@@ -129,7 +151,11 @@ async fn files_keep_the_contract() {
         house.folder.write(&format!("drops/f{i}.csv"), format!("id,v\n{i},x\n{i},x\n"));
     }
     let spec = csv("*.csv");
-    let parts = Parts { outbound: std::sync::Arc::new(access::outbound::Outbound::new(Default::default()).unwrap()), clock: clock(), base: house.folder.0.as_path().into() };
+    let parts = Parts {
+        outbound: std::sync::Arc::new(access::outbound::Outbound::new(Default::default()).unwrap()),
+        clock: clock(),
+        base: house.folder.0.as_path().into(),
+    };
     let source = open(&spec, &parts).await.unwrap();
     let cursors = resumes_anywhere(source.as_ref(), &spec.streams["o"], 10).await;
     assert_eq!(cursors.len(), 5);

@@ -24,17 +24,40 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     )
     .await
     .unwrap();
-    let spec_t = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"t": {"table": "t"}, "q": {"query": "select id, n*2 as twice from t"}}}));
+    let spec_t = spec(
+        json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"t": {"table": "t"}, "q": {"query": "select id, n*2 as twice from t"}}}),
+    );
     let report = house.sync(&spec_t).await;
     assert!(report.ok(), "{report:?}");
     let row = house.sql("select tiny, flag, ub, f, d, n, name, txt, day, tm, y, j, e, encode(b, 'hex'), cast(at as text) from raw.s_t where id = 1").await.remove(0);
-    assert_eq!(row[..14], ["-5", "true", "18446744073709551615", "1.5", "2.25", "-123.456", "观澜😀", "long", "1999-12-31", "12:30:00", "2026", "{\"a\":1}", "b", "dead"]);
+    assert_eq!(
+        row[..14],
+        [
+            "-5",
+            "true",
+            "18446744073709551615",
+            "1.5",
+            "2.25",
+            "-123.456",
+            "观澜😀",
+            "long",
+            "1999-12-31",
+            "12:30:00",
+            "2026",
+            "{\"a\":1}",
+            "b",
+            "dead"
+        ]
+    );
     assert!(row[14].starts_with("2026-01-02T03:04:05.678901"), "{row:?}");
     assert_eq!(house.sql("select flag, n, ts from raw.s_t where id = 2").await, [["∅", "∅", "∅"]]);
 
     db.execute("CREATE TABLE many AS SELECT seq AS id, TIMESTAMP('2026-01-01') + INTERVAL seq DIV 100 SECOND AS at FROM seq_1_to_420000").await.unwrap();
-    let spec_m = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"many": {"table": "many", "mode": {"incremental": {"cursor": "at"}}}}}));
-    let cursors = resumes_anywhere(&Mysql::new(&url, clock()).unwrap(), &spec_m.streams["many"], 420_000).await;
+    let spec_m = spec(
+        json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"many": {"table": "many", "mode": {"incremental": {"cursor": "at"}}}}}),
+    );
+    let cursors =
+        resumes_anywhere(&Mysql::new(&url, clock()).unwrap(), &spec_m.streams["many"], 420_000).await;
     assert!(cursors.len() >= 2);
     assert_eq!(house.sync_one(&spec_m).await.rows, 420_000);
     db.execute("INSERT INTO many SELECT 500001, MAX(at) FROM many").await.unwrap();
@@ -51,8 +74,10 @@ async fn refusals(house: &House, port: u16) {
     ];
     for (url, table, expected) in cases {
         house.folder.write("my.url", &url);
-        let spec = spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"x": {"table": table}}}));
-        let error = house.sync_one(&spec).await.error.unwrap_or_else(|| panic!("{expected}: no error")).to_string();
+        let spec =
+            spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"x": {"table": table}}}));
+        let error =
+            house.sync_one(&spec).await.error.unwrap_or_else(|| panic!("{expected}: no error")).to_string();
         assert!(error.contains(expected), "{expected}: {error}");
         assert!(!error.contains("wr0ng") && !error.contains("se%25cret"), "{error}");
     }

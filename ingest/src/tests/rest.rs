@@ -32,7 +32,8 @@ async fn serve(handler: Handler) -> u16 {
                 let url = url::Url::parse(&format!("http://x{target}")).unwrap();
                 let query = url.query_pairs().into_owned().collect();
                 let (status, headers, body) = handler(url.path(), &query, &head);
-                let mut reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
+                let mut reply =
+                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
                 headers.iter().for_each(|(k, v)| reply.push_str(&format!("{k}: {v}\r\n")));
                 let _ = socket.write_all(format!("{reply}\r\n{body}").as_bytes()).await;
             });
@@ -63,7 +64,8 @@ fn tickets(all: Arc<Mutex<Vec<Value>>>) -> Handler {
         let after = query.get("updated_after").cloned().unwrap_or_default();
         let (page, size): (usize, usize) = (query["page"].parse().unwrap(), query["size"].parse().unwrap());
         let all = all.lock().unwrap();
-        let rows: Vec<&Value> = all.iter().filter(|t| t["updated_at"].as_str().unwrap() >= after.as_str()).collect();
+        let rows: Vec<&Value> =
+            all.iter().filter(|t| t["updated_at"].as_str().unwrap() >= after.as_str()).collect();
         let items: Vec<&Value> = rows.into_iter().skip((page - 1) * size).take(size).collect();
         (200, vec![], json!({"items": items}).to_string())
     })
@@ -82,7 +84,12 @@ async fn numbered_pages_land_once_with_retry_and_ties() {
     let all = Arc::new(Mutex::new((1..=25).map(|i| ticket(i, "2026-01-01T08:00:00Z")).collect::<Vec<_>>()));
     let house = House::new().await;
     let port = serve(tickets(all.clone())).await;
-    let spec = source(&house, port, json!({"number": {"param": "page", "size_param": "size", "size": 10}}), json!({"incremental": {"cursor": "updated_at", "param": "updated_after"}}));
+    let spec = source(
+        &house,
+        port,
+        json!({"number": {"param": "page", "size_param": "size", "size": 10}}),
+        json!({"incremental": {"cursor": "updated_at", "param": "updated_after"}}),
+    );
     let report = house.sync_one(&spec).await;
     assert!(report.error.is_none(), "{report:?}");
     assert_eq!(report.rows, 25);
@@ -90,7 +97,10 @@ async fn numbered_pages_land_once_with_retry_and_ties() {
     all.lock().unwrap().extend([ticket(26, "2026-01-01T08:00:00Z"), ticket(27, "2026-01-02T08:00:00Z")]);
     assert_eq!(house.sync_one(&spec).await.rows, 2);
     assert_eq!(house.one("select count(distinct id) from raw.s_t").await, "27");
-    assert_eq!(house.sql("select id, who_name, closed, late from raw.s_t where late = 'true'").await, [["25", "王", "∅", "true"]]);
+    assert_eq!(
+        house.sql("select id, who_name, closed, late from raw.s_t where late = 'true'").await,
+        [["25", "王", "∅", "true"]]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,16 +109,36 @@ async fn cursor_and_link_pages_reach_the_end_and_other_hosts_get_no_token() {
     let port = serve(Arc::new(|_, query, _| {
         let n: usize = query.get("cursor").map_or(0, |c| c.parse().unwrap());
         let next = if n < 3 { json!((n + 1).to_string()) } else { Value::Null };
-        (200, vec![("link", format!("<?cursor={}>; rel=\"next\"", n + 1)).clone()].into_iter().filter(|_| n < 3).collect(), json!({"items": [{"id": n}], "next": next}).to_string())
+        (
+            200,
+            vec![("link", format!("<?cursor={}>; rel=\"next\"", n + 1)).clone()]
+                .into_iter()
+                .filter(|_| n < 3)
+                .collect(),
+            json!({"items": [{"id": n}], "next": next}).to_string(),
+        )
     }))
     .await;
-    let by_cursor = source(&house, port, json!({"cursor": {"param": "cursor", "next": "next"}}), json!({"full": {}}));
+    let by_cursor =
+        source(&house, port, json!({"cursor": {"param": "cursor", "next": "next"}}), json!({"full": {}}));
     assert_eq!(house.sync_one(&by_cursor).await.rows, 4);
     let by_link = source(&house, port, json!({"link": {}}), json!({"full": {}}));
     assert_eq!(house.sync_one(&by_link).await.rows, 4);
     assert_eq!(house.count("raw.s_t").await, 4);
-    let port = serve(Arc::new(|_, _, _| (200, vec![("link", "<http://evil.example/x>; rel=next".into())], json!({"items": [{"id": 1}]}).to_string()))).await;
-    let error = house.sync_one(&source(&house, port, json!({"link": {}}), json!({"full": {}}))).await.error.unwrap().to_string();
+    let port = serve(Arc::new(|_, _, _| {
+        (
+            200,
+            vec![("link", "<http://evil.example/x>; rel=next".into())],
+            json!({"items": [{"id": 1}]}).to_string(),
+        )
+    }))
+    .await;
+    let error = house
+        .sync_one(&source(&house, port, json!({"link": {}}), json!({"full": {}})))
+        .await
+        .error
+        .unwrap()
+        .to_string();
     assert!(error.contains("another host") && error.contains("evil.example"), "{error}");
 }
 
@@ -125,7 +155,12 @@ async fn wrong_tokens_paths_and_endless_pages_are_explained() {
     ];
     for (status, body, expected) in cases {
         let port = serve(Arc::new(move |_, _, _| (status, vec![], body.clone()))).await;
-        let error = house.sync_one(&source(&house, port, number.clone(), json!({"full": {}}))).await.error.unwrap_or_else(|| panic!("{expected}")).to_string();
+        let error = house
+            .sync_one(&source(&house, port, number.clone(), json!({"full": {}})))
+            .await
+            .error
+            .unwrap_or_else(|| panic!("{expected}"))
+            .to_string();
         assert!(error.contains(expected) && !error.contains("t0ken"), "{expected}: {error}");
     }
 }

@@ -7,7 +7,10 @@ use crate::sources::sqlite::Sqlite;
 use crate::spec::SourceSpec;
 
 async fn writer(house: &House) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(house.folder.0.join("oa.db")).create_if_missing(true).journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+    let options = SqliteConnectOptions::new()
+        .filename(house.folder.0.join("oa.db"))
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
     sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
 }
 
@@ -23,12 +26,14 @@ fn source(mode: serde_json::Value) -> SourceSpec {
 async fn rows_that_share_the_last_cursor_value_are_neither_lost_nor_doubled() {
     let house = House::new().await;
     let db = writer(&house).await;
-    run(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, amount REAL, ok BOOLEAN, updated_at TEXT)").await;
+    run(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, amount REAL, ok BOOLEAN, updated_at TEXT)")
+        .await;
     run(&db, "INSERT INTO t VALUES (1,'a',1.5,1,'2026-01-01 08:00:00'),(2,'b',NULL,0,'2026-01-01 09:00:00'),(3,NULL,2,1,'2026-01-01 09:00:00')").await;
     let spec = source(json!({"incremental": {"cursor": "updated_at"}}));
     assert_eq!(house.sync_one(&spec).await.rows, 3);
     assert_eq!(house.sync_one(&spec).await.rows, 0);
-    run(&db, "INSERT INTO t VALUES (4,'b',NULL,0,'2026-01-01 09:00:00'),(5,'c',0,0,'2026-01-01 09:00:00')").await;
+    run(&db, "INSERT INTO t VALUES (4,'b',NULL,0,'2026-01-01 09:00:00'),(5,'c',0,0,'2026-01-01 09:00:00')")
+        .await;
     assert_eq!(house.sync_one(&spec).await.rows, 2, "two more in the very same second");
     run(&db, "UPDATE t SET name = 'A', updated_at = '2026-01-02 00:00:00' WHERE id = 1").await;
     assert_eq!(house.sync_one(&spec).await.rows, 1, "a change is a new version");
@@ -111,12 +116,18 @@ async fn missing_files_and_tables_are_named_and_other_streams_go_on() {
     assert!(report.error.unwrap().to_string().contains("oa.db"));
     let db = writer(&house).await;
     run(&db, "CREATE TABLE t (id INTEGER)").await;
-    let spec = spec(json!({"kind": {"sqlite": {"path": "oa.db"}}, "streams": {"a": {"table": "nope"}, "b": {"table": "t"}}}));
+    let spec = spec(
+        json!({"kind": {"sqlite": {"path": "oa.db"}}, "streams": {"a": {"table": "nope"}, "b": {"table": "t"}}}),
+    );
     let report = house.sync(&spec).await;
     assert!(report.streams[0].error.as_ref().unwrap().to_string().contains("`nope` does not exist"));
     assert!(report.streams[1].error.is_none());
     assert_eq!(house.count("raw.s_b").await, 0);
-    let outcomes: Vec<String> = sqlx::query_scalar("select outcome from source_runs order by started_at, stream").fetch_all(house.db.pool()).await.unwrap();
+    let outcomes: Vec<String> =
+        sqlx::query_scalar("select outcome from source_runs order by started_at, stream")
+            .fetch_all(house.db.pool())
+            .await
+            .unwrap();
     assert_eq!(outcomes, ["failed", "failed", "ok"]);
 }
 

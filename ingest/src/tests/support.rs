@@ -59,7 +59,10 @@ impl House {
         let objects = Objects::open(&StoreSpec::Local { path: "data".into() }, &folder.0).unwrap();
         let settings = Settings::new(chrono_tz::Asia::Shanghai, chrono::Weekday::Mon, 1);
         let warehouse = Warehouse::open(objects, db.clone(), clock(), settings).await.unwrap();
-        let outbound = Arc::new(Outbound::new(OutboundSpec { allow: vec!["127.0.0.1".into()], ..OutboundSpec::default() }).unwrap());
+        let outbound = Arc::new(
+            Outbound::new(OutboundSpec { allow: vec!["127.0.0.1".into()], ..OutboundSpec::default() })
+                .unwrap(),
+        );
         let ingest = Ingest::new(warehouse.clone(), outbound, db.clone(), clock(), &folder.0).await.unwrap();
         House { folder, warehouse, ingest, db }
     }
@@ -77,13 +80,24 @@ impl House {
 
     /// Rows of a query as text; NULL is `∅`.
     pub(crate) async fn sql(&self, sql: &str) -> Vec<Vec<String>> {
-        let answer = self.warehouse.session(&Principal::system()).sql(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let answer = self
+            .warehouse
+            .session(&Principal::system())
+            .sql(sql)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
         let (batches, _) = answer.collect(100_000).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         let options = FormatOptions::new().with_null("∅");
         let mut rows = Vec::new();
         for batch in &batches {
-            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
-            rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap())
+                .collect();
+            rows.extend(
+                (0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()),
+            );
         }
         rows
     }
@@ -105,7 +119,8 @@ pub(crate) fn spec(json: serde_json::Value) -> SourceSpec {
 
 /// The real data for tests; `None` with a printed reason where it is absent.
 pub(crate) fn shared_data(part: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("GUANLAN_SHARED_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let root = std::env::var_os("GUANLAN_SHARED_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = root.join(part);
     if path.exists() {
         return Some(path);
@@ -157,7 +172,8 @@ fn own(user: &str, path: &Path) {
 }
 
 fn find(pattern: &str, names: &[&str]) -> Option<PathBuf> {
-    let mut places: Vec<PathBuf> = std::fs::read_dir(pattern).into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
+    let mut places: Vec<PathBuf> =
+        std::fs::read_dir(pattern).into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
     places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     places.push("/usr/sbin".into());
     names.iter().flat_map(|n| places.iter().map(move |p| p.join(n))).find(|p| p.is_file())
@@ -183,7 +199,14 @@ pub(crate) fn postgres() -> Option<Server> {
     let password = folder.0.join("password");
     std::fs::write(&password, "se%cret").unwrap();
     own("postgres", &folder.0);
-    let made = command("postgres", &initdb).current_dir(&folder.0).arg("-D").arg(&data).args(["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync", "--pwfile"]).arg(&password).output().unwrap();
+    let made = command("postgres", &initdb)
+        .current_dir(&folder.0)
+        .arg("-D")
+        .arg(&data)
+        .args(["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync", "--pwfile"])
+        .arg(&password)
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let port = free_port();
     let mut child = command("postgres", &initdb.with_file_name("postgres"))
@@ -201,7 +224,9 @@ pub(crate) fn postgres() -> Option<Server> {
 
 /// A MariaDB server with user `guanlan`, password `se%cret`, database `shop`; `None` with a printed reason when not installed.
 pub(crate) fn mariadb() -> Option<Server> {
-    let (Some(install), Some(daemon)) = (find("/nowhere", &["mariadb-install-db"]), find("/nowhere", &["mariadbd"])) else {
+    let (Some(install), Some(daemon)) =
+        (find("/nowhere", &["mariadb-install-db"]), find("/nowhere", &["mariadbd"]))
+    else {
         eprintln!("SKIPPED: MariaDB is not installed (apt-get install mariadb-server)");
         return None;
     };
@@ -212,7 +237,12 @@ pub(crate) fn mariadb() -> Option<Server> {
     std::fs::write(&init, "CREATE DATABASE shop;\nCREATE USER guanlan@'127.0.0.1' IDENTIFIED BY 'se%cret';\nGRANT ALL ON shop.* TO guanlan@'127.0.0.1';\n").unwrap();
     own("mysql", &folder.0);
     let path = |name: &str| folder.0.join(name).display().to_string();
-    let made = command("mysql", &install).arg("--no-defaults").arg(format!("--datadir={}", data.display())).args(["--auth-root-authentication-method=normal", "--skip-test-db"]).output().unwrap();
+    let made = command("mysql", &install)
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", data.display()))
+        .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let port = free_port();
     let mut child = command("mysql", &daemon)

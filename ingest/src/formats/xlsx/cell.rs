@@ -41,7 +41,9 @@ fn moment(t: &ExcelDateTime) -> String {
         chrono::Timelike::with_nanosecond(&at, 0).unwrap_or(at)
     });
     match whole {
-        Some(at) if serial.fract() == 0.0 || at.time() == chrono::NaiveTime::MIN => at.format("%Y-%m-%d").to_string(),
+        Some(at) if serial.fract() == 0.0 || at.time() == chrono::NaiveTime::MIN => {
+            at.format("%Y-%m-%d").to_string()
+        }
         Some(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
         None => number(serial),
     }

@@ -33,7 +33,8 @@ impl Survey {
 
     pub(super) fn see(&mut self, row: u32, cells: &[(u32, Data)]) {
         let mut any = false;
-        for (column, value) in cells.iter().filter(|(_, v)| text(v).is_some() || matches!(v, Data::Error(_))) {
+        for (column, value) in cells.iter().filter(|(_, v)| text(v).is_some() || matches!(v, Data::Error(_)))
+        {
             self.last.entry(*column).and_modify(|r| *r = row.max(*r)).or_insert(row);
             self.cells += 1;
             any |= !matches!(value, Data::Empty);
@@ -79,16 +80,26 @@ impl Layout {
             return Ok(Layout { columns, names, last_header: None });
         };
         if spec.header_row != HeaderRow::Auto && !survey.head.iter().any(|(r, _)| *r == row) {
-            return Err(format!("header_row {} has no cells; set header_row to the row that names the columns, or auto", row + 1));
+            return Err(format!(
+                "header_row {} has no cells; set header_row to the row that names the columns, or auto",
+                row + 1
+            ));
         }
         let (first, last) = header_span(row, merges);
         let columns: Vec<u32> = survey.last.iter().filter(|(_, r)| **r >= first).map(|(c, _)| *c).collect();
-        let names = unique_names(columns.iter().map(|column| header_name(survey, merges, *column, first, last)));
+        let names =
+            unique_names(columns.iter().map(|column| header_name(survey, merges, *column, first, last)));
         Ok(Layout { columns, names, last_header: Some(last) })
     }
 
     /// The values of one row, merged regions filled. Error values are reported and left out.
-    pub(super) fn place(&self, row: u32, cells: &[(u32, Data)], fill: &mut Merges, mut error: impl FnMut(u32, &Data)) -> Vec<Option<String>> {
+    pub(super) fn place(
+        &self,
+        row: u32,
+        cells: &[(u32, Data)],
+        fill: &mut Merges,
+        mut error: impl FnMut(u32, &Data),
+    ) -> Vec<Option<String>> {
         let mut values = vec![None; self.columns.len()];
         for (column, value) in cells {
             let Ok(at) = self.columns.binary_search(column) else { continue };
@@ -108,12 +119,16 @@ impl Layout {
 /// Rows of a header that merged cells stretch over several rows.
 fn header_span(row: u32, merges: &[Dimensions]) -> (u32, u32) {
     let (mut first, mut last) = (row, row);
-    for m in merges.iter().filter(|m| m.start.0 < m.end.0 && m.start.0 <= row && row <= m.end.0 && m.end.0 - m.start.0 < 8) {
+    for m in merges
+        .iter()
+        .filter(|m| m.start.0 < m.end.0 && m.start.0 <= row && row <= m.end.0 && m.end.0 - m.start.0 < 8)
+    {
         first = first.min(m.start.0);
         last = last.max(m.end.0);
     }
     // Two or more cells merged sideways just above are group names; a single one is a title.
-    let groups = merges.iter().filter(|m| m.start.0 == m.end.0 && m.end.0 + 1 == first && m.start.1 < m.end.1).count();
+    let groups =
+        merges.iter().filter(|m| m.start.0 == m.end.0 && m.end.0 + 1 == first && m.start.1 < m.end.1).count();
     if first == row && groups >= 2 {
         first -= 1;
     }
@@ -152,7 +167,11 @@ impl Merges {
     fn apply(&mut self, row: u32, columns: &[u32], values: &mut [Option<String>]) {
         self.active.retain(|(m, _)| m.end.0 >= row);
         while let Some(region) = self.next.filter(|m| m.start.0 <= row) {
-            let own = columns.binary_search(&region.start.1).ok().filter(|_| region.start.0 == row).and_then(|at| values[at].clone());
+            let own = columns
+                .binary_search(&region.start.1)
+                .ok()
+                .filter(|_| region.start.0 == row)
+                .and_then(|at| values[at].clone());
             if region.end.0 >= row {
                 self.active.push((region, own));
             }

@@ -38,21 +38,31 @@ fn modified(of: &Metadata) -> i128 {
 
 /// Half-written or private files of editors and office programs.
 fn is_private(name: &str) -> bool {
-    name.starts_with('.') || name.starts_with("~$") || [".part", ".tmp", ".crdownload", ".filepart"].iter().any(|end| name.ends_with(end))
+    name.starts_with('.')
+        || name.starts_with("~$")
+        || [".part", ".tmp", ".crdownload", ".filepart"].iter().any(|end| name.ends_with(end))
 }
 
 /// Files below a local folder.
 pub(super) fn local(folder: &Path, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
     let shown = folder.display();
     if !folder.is_dir() {
-        return Err(SourceError::never(format!("there is no folder {shown}; create it or correct `path` (relative to the project folder)")));
+        return Err(SourceError::never(format!(
+            "there is no folder {shown}; create it or correct `path` (relative to the project folder)"
+        )));
     }
     let mut found = Vec::new();
     let mut waiting = vec![(folder.to_owned(), String::new(), 0)];
     while let Some((dir, prefix, depth)) = waiting.pop() {
-        let entries = std::fs::read_dir(&dir).map_err(|e| SourceError::later(format!("folder {} cannot be listed: {e}; grant the guanlan user read access", dir.display())))?;
+        let entries = std::fs::read_dir(&dir).map_err(|e| {
+            SourceError::later(format!(
+                "folder {} cannot be listed: {e}; grant the guanlan user read access",
+                dir.display()
+            ))
+        })?;
         for entry in entries {
-            let entry = entry.map_err(|e| SourceError::later(format!("folder {} cannot be listed: {e}", dir.display())))?;
+            let entry = entry
+                .map_err(|e| SourceError::later(format!("folder {} cannot be listed: {e}", dir.display())))?;
             let file_name = entry.file_name().to_string_lossy().into_owned();
             let name = format!("{prefix}{file_name}");
             let Ok(kind) = entry.file_type() else { continue };
@@ -78,13 +88,19 @@ pub(super) fn local(folder: &Path, glob: &Glob) -> Result<Vec<Entry>, SourceErro
 
 fn check_count(count: usize, place: &dyn std::fmt::Display) -> Result<(), SourceError> {
     match count > MOST_FILES {
-        true => Err(SourceError::never(format!("{place} holds more than {MOST_FILES} files of this stream; narrow `glob`"))),
+        true => Err(SourceError::never(format!(
+            "{place} holds more than {MOST_FILES} files of this stream; narrow `glob`"
+        ))),
         false => Ok(()),
     }
 }
 
 /// Objects below a folder of a store.
-pub(super) async fn remote(store: &dyn ObjectStore, folder: &str, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
+pub(super) async fn remote(
+    store: &dyn ObjectStore,
+    folder: &str,
+    glob: &Glob,
+) -> Result<Vec<Entry>, SourceError> {
     let prefix = Key::from(folder);
     let mut found = Vec::new();
     let mut objects = store.list((!folder.is_empty()).then_some(&prefix));
@@ -109,9 +125,13 @@ pub(super) async fn remote(store: &dyn ObjectStore, folder: &str, glob: &Glob) -
 fn listing_error(e: &object_store::Error) -> SourceError {
     match e {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            SourceError::never("the object store refuses the listing: the keys are wrong or lack rights; correct access_key and secret_key")
+            SourceError::never(
+                "the object store refuses the listing: the keys are wrong or lack rights; correct access_key and secret_key",
+            )
         }
-        object_store::Error::NotFound { .. } => SourceError::never("the object store has no such bucket or folder; correct `bucket` and `path`"),
+        object_store::Error::NotFound { .. } => {
+            SourceError::never("the object store has no such bucket or folder; correct `bucket` and `path`")
+        }
         other => SourceError::later(format!("the object store cannot be listed: {other}")),
     }
 }

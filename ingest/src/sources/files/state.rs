@@ -69,7 +69,11 @@ pub(super) fn patch(entry: &Entry, gone: Option<String>) -> Cursor {
 impl Landed {
     pub(super) fn read(cursor: Option<&Cursor>) -> Self {
         let text = cursor.and_then(|c| c.get("files")).and_then(Value::as_str).unwrap_or_default();
-        let files = text.as_bytes().chunks_exact(HEX).filter_map(|f| Some((unhex(&f[..HASH * 2])?, unhex(&f[HASH * 2..])?))).collect();
+        let files = text
+            .as_bytes()
+            .chunks_exact(HEX)
+            .filter_map(|f| Some((unhex(&f[..HASH * 2])?, unhex(&f[HASH * 2..])?)))
+            .collect();
         // A cursor whose list was lost with the metadata database: every file may have landed.
         let lost = cursor.is_some_and(|c| c.get("files").and_then(Value::as_str).is_none());
         let pruned = lost || cursor.and_then(|c| c.get("pruned")).and_then(Value::as_bool).unwrap_or(false);
@@ -96,7 +100,8 @@ impl Landed {
 
     /// The cursor with a patch applied.
     pub(super) fn with(mut self, patch: &Cursor) -> Cursor {
-        let text = |key: &str| patch.get(key).and_then(Value::as_str).unwrap_or_default().as_bytes().to_owned();
+        let text =
+            |key: &str| patch.get(key).and_then(Value::as_str).unwrap_or_default().as_bytes().to_owned();
         for gone in text("gone").chunks_exact(HASH * 2).filter_map(unhex) {
             self.files.remove(&gone);
             self.pruned = true;

@@ -53,7 +53,10 @@ impl Decoder {
             return Ok(false);
         }
         if count as usize != self.columns.len() {
-            return Err(SourceError::later(format!("PostgreSQL sent {count} fields instead of {}; the table changed while it was read", self.columns.len())));
+            return Err(SourceError::later(format!(
+                "PostgreSQL sent {count} fields instead of {}; the table changed while it was read",
+                self.columns.len()
+            )));
         }
         // The whole row must be here before the first cell is written.
         let Some(length) = row_length(rest, self.columns.len()) else { return Ok(false) };
@@ -84,7 +87,9 @@ impl Decoder {
             return Ok(false);
         }
         if !rest.starts_with(SIGNATURE) {
-            return Err(SourceError::never("the server did not answer in PostgreSQL's binary copy format; is a proxy in between?"));
+            return Err(SourceError::never(
+                "the server did not answer in PostgreSQL's binary copy format; is a proxy in between?",
+            ));
         }
         let extension = u32::from_be_bytes([rest[15], rest[16], rest[17], rest[18]]) as usize;
         if rest.len() < 19 + extension {
@@ -108,26 +113,49 @@ fn row_length(bytes: &[u8], fields: usize) -> Option<usize> {
 
 /// Writes one value; `false` when Arrow cannot hold it.
 fn put(column: &Column, cells: &mut Cells, bytes: &[u8]) -> Result<bool, SourceError> {
-    let wrong = || SourceError::never(format!("column `{}`: {} bytes are not a {:?}", column.name, bytes.len(), column.wire));
+    let wrong = || {
+        SourceError::never(format!(
+            "column `{}`: {} bytes are not a {:?}",
+            column.name,
+            bytes.len(),
+            column.wire
+        ))
+    };
     match (column.wire, cells) {
         (Wire::Bool, Cells::Bool(b)) => b.append_value(bytes.first().ok_or_else(wrong)? != &0),
-        (Wire::Int2, Cells::Int(b)) => b.append_value(i64::from(i16::from_be_bytes(bytes.try_into().map_err(|_| wrong())?))),
-        (Wire::Int4, Cells::Int(b)) => b.append_value(i64::from(i32::from_be_bytes(bytes.try_into().map_err(|_| wrong())?))),
-        (Wire::Int8, Cells::Int(b)) => b.append_value(i64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?)),
-        (Wire::Float4, Cells::Float(b)) => b.append_value(f64::from(f32::from_be_bytes(bytes.try_into().map_err(|_| wrong())?))),
-        (Wire::Float8, Cells::Float(b)) => b.append_value(f64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?)),
-        (Wire::Text | Wire::Cast, Cells::Text(b)) => b.append_value(std::str::from_utf8(bytes).map_err(|_| wrong())?),
-        (Wire::Jsonb, Cells::Text(b)) => b.append_value(std::str::from_utf8(bytes.get(1..).ok_or_else(wrong)?).map_err(|_| wrong())?),
+        (Wire::Int2, Cells::Int(b)) => {
+            b.append_value(i64::from(i16::from_be_bytes(bytes.try_into().map_err(|_| wrong())?)))
+        }
+        (Wire::Int4, Cells::Int(b)) => {
+            b.append_value(i64::from(i32::from_be_bytes(bytes.try_into().map_err(|_| wrong())?)))
+        }
+        (Wire::Int8, Cells::Int(b)) => {
+            b.append_value(i64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?))
+        }
+        (Wire::Float4, Cells::Float(b)) => {
+            b.append_value(f64::from(f32::from_be_bytes(bytes.try_into().map_err(|_| wrong())?)))
+        }
+        (Wire::Float8, Cells::Float(b)) => {
+            b.append_value(f64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?))
+        }
+        (Wire::Text | Wire::Cast, Cells::Text(b)) => {
+            b.append_value(std::str::from_utf8(bytes).map_err(|_| wrong())?)
+        }
+        (Wire::Jsonb, Cells::Text(b)) => {
+            b.append_value(std::str::from_utf8(bytes.get(1..).ok_or_else(wrong)?).map_err(|_| wrong())?)
+        }
         (Wire::Uuid, Cells::Text(b)) => b.append_value(uuid(bytes.try_into().map_err(|_| wrong())?)),
         (Wire::Bytea, Cells::Binary(b)) => b.append_value(bytes),
         (Wire::Date, Cells::Date(b)) => match i32::from_be_bytes(bytes.try_into().map_err(|_| wrong())?) {
             i32::MIN | i32::MAX => return Ok(false),
             days => b.append_value(days.saturating_add(EPOCH_DAYS)),
         },
-        (Wire::Time, Cells::Time(b)) => match i64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?).checked_add(EPOCH_MICROS) {
-            Some(micros) if micros != i64::MIN + EPOCH_MICROS => b.append_value(micros),
-            _ => return Ok(false),
-        },
+        (Wire::Time, Cells::Time(b)) => {
+            match i64::from_be_bytes(bytes.try_into().map_err(|_| wrong())?).checked_add(EPOCH_MICROS) {
+                Some(micros) if micros != i64::MIN + EPOCH_MICROS => b.append_value(micros),
+                _ => return Ok(false),
+            }
+        }
         (Wire::Numeric, Cells::Decimal(b)) => {
             let Kind::Decimal(precision, scale) = column.kind else { return Err(wrong()) };
             match numeric(bytes, scale).filter(|v| v.unsigned_abs() < 10u128.pow(u32::from(precision))) {

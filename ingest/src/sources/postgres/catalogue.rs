@@ -84,12 +84,20 @@ pub(super) async fn of_table(db: &mut PgConnection, table: &str) -> Result<Vec<C
     let sql = "SELECT a.attname::text, t.typname::text, a.atttypmod, a.attnotnull FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
                WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let rows = sqlx::query(sql).bind(table).fetch_all(db).await?;
-    rows.iter().map(|row| Ok(Column::new(row.try_get(0)?, &row.try_get::<String, _>(1)?, row.try_get(2)?, row.try_get(3)?))).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Column::new(row.try_get(0)?, &row.try_get::<String, _>(1)?, row.try_get(2)?, row.try_get(3)?))
+        })
+        .collect()
 }
 
 /// The columns of a query; digits of a numeric are not known for an expression, so it travels as text.
 pub(super) async fn of_query(db: &mut PgConnection, query: &str) -> Result<Vec<Column>, sqlx::Error> {
     let sql = format!("SELECT * FROM ({}) AS q LIMIT 0", query.trim().trim_end_matches(';'));
     let prepared = db.prepare(AssertSqlSafe(sql).into_sql_str()).await?;
-    Ok(prepared.columns().iter().map(|c| Column::new(c.name().to_owned(), &c.type_info().name().to_lowercase(), -1, false)).collect())
+    Ok(prepared
+        .columns()
+        .iter()
+        .map(|c| Column::new(c.name().to_owned(), &c.type_info().name().to_lowercase(), -1, false))
+        .collect())
 }

@@ -61,7 +61,12 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    pub(super) fn new(stream: &StreamSpec, after: Option<&Cursor>, base: &Path, clock: &dyn Clock) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        stream: &StreamSpec,
+        after: Option<&Cursor>,
+        base: &Path,
+        clock: &dyn Clock,
+    ) -> Result<Self, SourceError> {
         let (spool, file) = Spool::create(base, clock)?;
         let append = matches!(stream.mode, Some(ModeSpec::Incremental(_)));
         let whole = after.is_some_and(|c| c.get("whole").is_some()) && append;
@@ -95,12 +100,16 @@ impl Gather {
                 continue;
             }
             self.shape.learn(&record)?;
-            let line = serde_json::to_vec(&record).map_err(|e| SourceError::never(format!("a record cannot be kept: {e}")))?;
+            let line = serde_json::to_vec(&record)
+                .map_err(|e| SourceError::never(format!("a record cannot be kept: {e}")))?;
             self.bytes += line.len() as u64 + 1;
             if self.bytes > MOST_BYTES {
                 return Err(SourceError::never("the API sent more than 8 GiB; read incrementally"));
             }
-            self.file.write_all(&line).and_then(|()| self.file.write_all(b"\n")).map_err(|e| failed(self.spool.path(), &e))?;
+            self.file
+                .write_all(&line)
+                .and_then(|()| self.file.write_all(b"\n"))
+                .map_err(|e| failed(self.spool.path(), &e))?;
             self.kept += 1;
         }
         Ok(())
@@ -109,7 +118,11 @@ impl Gather {
     /// Moves the edge, and tells whether a record has not landed before.
     fn is_new(&mut self, record: &Map<String, Value>) -> Result<bool, SourceError> {
         let Some(cursor) = &self.cursor else { return Ok(true) };
-        let at = record.get(cursor).cloned().or_else(|| JsonPath::parse(cursor).ok()?.find(&Value::Object(record.clone())).cloned()).unwrap_or(Value::Null);
+        let at = record
+            .get(cursor)
+            .cloned()
+            .or_else(|| JsonPath::parse(cursor).ok()?.find(&Value::Object(record.clone())).cloned())
+            .unwrap_or(Value::Null);
         if at.is_null() {
             self.nulls += 1;
         }
@@ -140,14 +153,16 @@ impl Gather {
         if self.kept == 0 && !self.whole {
             return Ok(());
         }
-        let failed_here = |e: std::io::Error| SourceError::later(format!("the temporary file cannot be read back: {e}"));
+        let failed_here =
+            |e: std::io::Error| SourceError::later(format!("the temporary file cannot be read back: {e}"));
         self.file.flush().map_err(failed_here)?;
         let cursor = if self.whole { json!({"at": null}) } else { self.edge.cursor(self.append) };
         let names: Vec<(String, Kind)> = self.shape.names().into_iter().map(|n| (n, Kind::Text)).collect();
         let mut out = Out { table: Table::new(&names, loaded_at), feed, cursor, held: None, warnings };
         let mut columns = TextColumns::new(self.shape.width());
         for line in BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines() {
-            let record: Map<String, Value> = serde_json::from_str(&line.map_err(failed_here)?).map_err(|e| SourceError::later(format!("the temporary file is damaged: {e}")))?;
+            let record: Map<String, Value> = serde_json::from_str(&line.map_err(failed_here)?)
+                .map_err(|e| SourceError::later(format!("the temporary file is damaged: {e}")))?;
             self.shape.push(&record, 0, &mut columns);
             if columns.is_full() {
                 out.rows(&mut columns)?;
@@ -161,14 +176,17 @@ impl Gather {
         let mut warnings = Vec::new();
         if let Some(cursor) = self.cursor.as_deref().filter(|_| self.total > 0) {
             if self.nulls == self.total {
-                return Err(SourceError::never(format!("no record has the cursor field `{cursor}`; correct `cursor`")));
+                return Err(SourceError::never(format!(
+                    "no record has the cursor field `{cursor}`; correct `cursor`"
+                )));
             }
             if self.nulls > 0 {
                 warnings.push(format!("{} records have no value in the cursor field `{cursor}`", self.nulls));
             }
         }
         if self.odd > 0 {
-            warnings.push(format!("{} entries of the record array are not objects and were left out", self.odd));
+            warnings
+                .push(format!("{} entries of the record array are not objects and were left out", self.odd));
         }
         Ok(warnings)
     }
@@ -190,7 +208,9 @@ impl Out<'_> {
             return Ok(());
         }
         for (cells, array) in self.table.cells.iter_mut().zip(&arrays) {
-            if let (Cells::Text(builder), Some(texts)) = (cells, arrow::array::AsArray::as_string_opt::<i32>(array.as_ref())) {
+            if let (Cells::Text(builder), Some(texts)) =
+                (cells, arrow::array::AsArray::as_string_opt::<i32>(array.as_ref()))
+            {
                 texts.iter().for_each(|t| builder.append_option(t));
             }
         }
@@ -211,7 +231,14 @@ impl Out<'_> {
     }
 
     fn put(&mut self, rows: arrow::record_batch::RecordBatch, commit: bool) -> Result<(), Halt> {
-        let pull = Pull { rows, rejected: None, cursor: self.cursor.clone(), commit, file: None, warnings: std::mem::take(&mut self.warnings) };
+        let pull = Pull {
+            rows,
+            rejected: None,
+            cursor: self.cursor.clone(),
+            commit,
+            file: None,
+            warnings: std::mem::take(&mut self.warnings),
+        };
         Ok(self.feed.put(Ok(pull))?)
     }
 }
@@ -228,7 +255,9 @@ fn fingerprint(record: &Map<String, Value>) -> u64 {
         hash.update([0]);
     }
     let digest = hash.finalize();
-    u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+    u64::from_be_bytes([
+        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
+    ])
 }
 
 /// The newest cursor value and the records at it, in any order of arrival.

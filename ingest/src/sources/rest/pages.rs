@@ -35,7 +35,11 @@ impl Caller {
         let reply = self.once(&self.url).await?;
         match reply.status {
             401 | 403 => Err(refused(&self.url, reply.status)),
-            500.. => Err(SourceError::later(format!("{} answers {}; try again later", place(&self.url), reply.status))),
+            500.. => Err(SourceError::later(format!(
+                "{} answers {}; try again later",
+                place(&self.url),
+                reply.status
+            ))),
             _ => Ok(()),
         }
     }
@@ -45,10 +49,16 @@ impl Caller {
         if let Some(token) = &self.token {
             headers.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
-        let request = Request { method: Method::GET, url: url.to_string(), headers, body: Default::default() };
+        let request =
+            Request { method: Method::GET, url: url.to_string(), headers, body: Default::default() };
         self.outbound.send(request).await.map_err(|e| match e {
-            OutboundError::Refused(why) => SourceError::never(format!("{} may not be called: {why}; list the host in `outbound.allow` of guanlan.yaml", place(url))),
-            OutboundError::Later { after, why } => SourceError::Later { after, message: format!("{} cannot be reached: {why}", place(url)) },
+            OutboundError::Refused(why) => SourceError::never(format!(
+                "{} may not be called: {why}; list the host in `outbound.allow` of guanlan.yaml",
+                place(url)
+            )),
+            OutboundError::Later { after, why } => {
+                SourceError::Later { after, message: format!("{} cannot be reached: {why}", place(url)) }
+            }
             OutboundError::Never(why) => SourceError::never(format!("{}: {why}", place(url))),
         })
     }
@@ -59,15 +69,24 @@ impl Caller {
         for attempt in 1.. {
             let outcome = self.once(url).await;
             let (after, message) = match &outcome {
-                Ok(reply) if reply.status == 429 || reply.status >= 500 => (retry_after(reply, &self.clock), format!("{} answers {}", place(url), reply.status)),
+                Ok(reply) if reply.status == 429 || reply.status >= 500 => {
+                    (retry_after(reply, &self.clock), format!("{} answers {}", place(url), reply.status))
+                }
                 Err(SourceError::Later { after, message }) => (*after, message.clone()),
                 _ => return outcome,
             };
             let pause = after.unwrap_or(wait);
             if attempt >= ATTEMPTS || pause > LONGEST_WAIT {
-                return Err(SourceError::Later { after, message: format!("{message}, {attempt} times; the next sync tries again") });
+                return Err(SourceError::Later {
+                    after,
+                    message: format!("{message}, {attempt} times; the next sync tries again"),
+                });
             }
-            tracing::debug!(source.host = url.host_str(), wait_ms = pause.as_millis() as u64, "the API asks to wait");
+            tracing::debug!(
+                source.host = url.host_str(),
+                wait_ms = pause.as_millis() as u64,
+                "the API asks to wait"
+            );
             self.clock.sleep(pause).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -82,7 +101,10 @@ fn place(url: &Url) -> String {
 }
 
 fn refused(url: &Url, status: u16) -> SourceError {
-    SourceError::never(format!("{} answers {status}: the token is wrong, expired or lacks rights; correct `token`", place(url)))
+    SourceError::never(format!(
+        "{} answers {status}: the token is wrong, expired or lacks rights; correct `token`",
+        place(url)
+    ))
 }
 
 /// Seconds or an HTTP date.
@@ -114,9 +136,18 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub(super) fn new(caller: Caller, stream: &StreamSpec, after: Option<&Cursor>) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        caller: Caller,
+        stream: &StreamSpec,
+        after: Option<&Cursor>,
+    ) -> Result<Self, SourceError> {
         let mut first = caller.url.clone();
-        let (path, query) = stream.path.as_deref().unwrap_or_default().split_once('?').map_or((stream.path.as_deref().unwrap_or_default(), None), |(p, q)| (p, Some(q)));
+        let (path, query) = stream
+            .path
+            .as_deref()
+            .unwrap_or_default()
+            .split_once('?')
+            .map_or((stream.path.as_deref().unwrap_or_default(), None), |(p, q)| (p, Some(q)));
         let joined = format!("{}/{}", first.path().trim_end_matches('/'), path.trim_start_matches('/'));
         first.set_path(joined.trim_end_matches('/'));
         if let Some(query) = query {
@@ -181,7 +212,10 @@ impl Pages {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Value>>, SourceError> {
         let Some(url) = self.next.take() else { return Ok(None) };
         if self.fetched >= MOST_PAGES {
-            return Err(SourceError::never(format!("{}: more than {MOST_PAGES} pages; raise the page size, or read incrementally", place(&url))));
+            return Err(SourceError::never(format!(
+                "{}: more than {MOST_PAGES} pages; raise the page size, or read incrementally",
+                place(&url)
+            )));
         }
         let reply = self.caller.get(&url).await?;
         self.fetched += 1;
@@ -190,11 +224,31 @@ impl Pages {
             401 | 403 => return Err(refused(&url, reply.status)),
             // Some APIs have no page behind the last one.
             404 if self.fetched > 1 && matches!(self.page, Some(PageSpec::Number(_))) => return Ok(None),
-            404 => return Err(SourceError::never(format!("{} answers 404: there is no such path; correct `url` or `path`", place(&url)))),
-            300..=399 => return Err(SourceError::never(format!("{} redirects; write the address it redirects to", place(&url)))),
-            status => return Err(SourceError::never(format!("{} answers {status}; check the path and its parameters", place(&url)))),
+            404 => {
+                return Err(SourceError::never(format!(
+                    "{} answers 404: there is no such path; correct `url` or `path`",
+                    place(&url)
+                )));
+            }
+            300..=399 => {
+                return Err(SourceError::never(format!(
+                    "{} redirects; write the address it redirects to",
+                    place(&url)
+                )));
+            }
+            status => {
+                return Err(SourceError::never(format!(
+                    "{} answers {status}; check the path and its parameters",
+                    place(&url)
+                )));
+            }
         }
-        let mut document: Value = serde_json::from_slice(&reply.body).map_err(|e| SourceError::never(format!("{}: the answer is not JSON ({e}); check that `url` is the API and not its web page", place(&url))))?;
+        let mut document: Value = serde_json::from_slice(&reply.body).map_err(|e| {
+            SourceError::never(format!(
+                "{}: the answer is not JSON ({e}); check that `url` is the API and not its web page",
+                place(&url)
+            ))
+        })?;
         let cursor = match &self.page {
             Some(PageSpec::Cursor(p)) => p.next.find(&document).and_then(text).filter(|c| !c.is_empty()),
             _ => None,
@@ -203,24 +257,41 @@ impl Pages {
         let records = match self.records.take(&mut document) {
             Some(Value::Array(records)) => records,
             Some(Value::Null) if !self.records.0.is_empty() => Vec::new(),
-            _ => return Err(SourceError::never(format!("{}: no array of records at {}; {fields}. Correct `records`", place(&url), self.records))),
+            _ => {
+                return Err(SourceError::never(format!(
+                    "{}: no array of records at {}; {fields}. Correct `records`",
+                    place(&url),
+                    self.records
+                )));
+            }
         };
         self.turn(&url, &reply, cursor, records)
     }
 
     /// Decides where the next page is.
-    fn turn(&mut self, url: &Url, reply: &Reply, cursor: Option<String>, records: Vec<Value>) -> Result<Option<Vec<Value>>, SourceError> {
+    fn turn(
+        &mut self,
+        url: &Url,
+        reply: &Reply,
+        cursor: Option<String>,
+        records: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, SourceError> {
         let full = match &self.page {
             Some(PageSpec::Number(p)) => records.len() >= p.size as usize,
             _ => true,
         };
-        let fresh = self.known.insert(Sha256::digest(serde_json::to_vec(&records).unwrap_or_default()).into());
+        let fresh =
+            self.known.insert(Sha256::digest(serde_json::to_vec(&records).unwrap_or_default()).into());
         if !records.is_empty() && !fresh && self.page.is_some() {
             // Behind a short last page some servers show that page again: the end.
             if self.short_before {
                 return Ok(None);
             }
-            return Err(SourceError::never(format!("{}: page {} repeats an earlier one; check the parameters of `page`", place(url), self.fetched)));
+            return Err(SourceError::never(format!(
+                "{}: page {} repeats an earlier one; check the parameters of `page`",
+                place(url),
+                self.fetched
+            )));
         }
         self.short_before = !full;
         self.next = match &self.page {
@@ -237,7 +308,10 @@ impl Pages {
         if let Some(next) = &self.next
             && !self.known.insert(Sha256::digest(next.as_str()).into())
         {
-            return Err(SourceError::never(format!("{}: the API points back to a page that was read already", place(url))));
+            return Err(SourceError::never(format!(
+                "{}: the API points back to a page that was read already",
+                place(url)
+            )));
         }
         Ok(Some(records))
     }
@@ -245,11 +319,24 @@ impl Pages {
     /// `Link: <…>; rel="next"`, on the same host only: the token must not travel elsewhere.
     fn link(&self, url: &Url, reply: &Reply) -> Result<Option<Url>, SourceError> {
         let Some(links) = header(reply, "link") else { return Ok(None) };
-        let next = links.split(',').find(|l| l.split(';').skip(1).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")));
-        let Some(target) = next.and_then(|l| l.split(';').next()).map(|t| t.trim().trim_start_matches('<').trim_end_matches('>')) else { return Ok(None) };
-        let target = url.join(target).map_err(|e| SourceError::never(format!("{}: its Link header does not parse: {e}", place(url))))?;
+        let next = links
+            .split(',')
+            .find(|l| l.split(';').skip(1).any(|p| matches!(p.trim(), "rel=\"next\"" | "rel=next")));
+        let Some(target) = next
+            .and_then(|l| l.split(';').next())
+            .map(|t| t.trim().trim_start_matches('<').trim_end_matches('>'))
+        else {
+            return Ok(None);
+        };
+        let target = url.join(target).map_err(|e| {
+            SourceError::never(format!("{}: its Link header does not parse: {e}", place(url)))
+        })?;
         if target.origin() != url.origin() {
-            return Err(SourceError::never(format!("{}: its Link header points to another host ({}); the token is not sent there", place(url), target.host_str().unwrap_or_default())));
+            return Err(SourceError::never(format!(
+                "{}: its Link header points to another host ({}); the token is not sent there",
+                place(url),
+                target.host_str().unwrap_or_default()
+            )));
         }
         Ok(Some(target))
     }

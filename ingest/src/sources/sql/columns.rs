@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringArray, StringBuilder, TimestampMicrosecondArray,
-    TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
+    StringArray, StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -69,8 +69,12 @@ impl Cells {
             Kind::Text => Cells::Text(StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * 8)),
             Kind::Binary => Cells::Binary(BinaryBuilder::new()),
             Kind::Date => Cells::Date(Date32Builder::with_capacity(BATCH_ROWS)),
-            Kind::Instant | Kind::Clock => Cells::Time(TimestampMicrosecondBuilder::with_capacity(BATCH_ROWS).with_data_type(kind.arrow())),
-            Kind::Decimal(..) => Cells::Decimal(Decimal128Builder::with_capacity(BATCH_ROWS).with_data_type(kind.arrow())),
+            Kind::Instant | Kind::Clock => Cells::Time(
+                TimestampMicrosecondBuilder::with_capacity(BATCH_ROWS).with_data_type(kind.arrow()),
+            ),
+            Kind::Decimal(..) => {
+                Cells::Decimal(Decimal128Builder::with_capacity(BATCH_ROWS).with_data_type(kind.arrow()))
+            }
         }
     }
 
@@ -113,9 +117,16 @@ pub(crate) struct Table {
 impl Table {
     /// Columns by name and kind; `loaded_at` in microseconds UTC.
     pub(crate) fn new(columns: &[(String, Kind)], loaded_at: i64) -> Self {
-        let fields = columns.iter().map(|(name, kind)| Arc::new(Field::new(name, kind.arrow(), true)) as FieldRef);
+        let fields =
+            columns.iter().map(|(name, kind)| Arc::new(Field::new(name, kind.arrow(), true)) as FieldRef);
         let schema = Arc::new(Schema::new(fields.chain(meta_fields()).collect::<Vec<_>>()));
-        Table { cells: columns.iter().map(|(_, kind)| Cells::new(*kind)).collect(), schema, loaded_at, rows: 0, bytes: 0 }
+        Table {
+            cells: columns.iter().map(|(_, kind)| Cells::new(*kind)).collect(),
+            schema,
+            loaded_at,
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -129,9 +140,11 @@ impl Table {
         let mut columns: Vec<ArrayRef> = self.cells.iter_mut().map(Cells::finish).collect();
         columns.push(Arc::new(StringArray::new_null(rows)));
         columns.push(arrow::array::new_null_array(&DataType::Int64, rows));
-        columns.push(Arc::new(TimestampMicrosecondArray::from_value(self.loaded_at, rows).with_timezone("UTC")));
+        columns
+            .push(Arc::new(TimestampMicrosecondArray::from_value(self.loaded_at, rows).with_timezone("UTC")));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| SourceError::never(format!("rows do not fit their columns: {e}")))
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .map_err(|e| SourceError::never(format!("rows do not fit their columns: {e}")))
     }
 }
 

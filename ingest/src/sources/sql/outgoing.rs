@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::FormatOptions;
 use serde_json::json;
 
-use super::seen::{Edge, Fingerprints, landed};
+use super::seen::{Edge, Fingerprints, landed, lost_column};
 use crate::error::SourceError;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::spec::{ModeSpec, StreamSpec};
@@ -57,7 +57,7 @@ enum Mode {
     /// Upserted by cursor: reading a row twice does no harm.
     Upsert { column: String, edge: Edge },
     /// Appended by cursor: a row must come exactly once.
-    Append { column: String, edge: Edge, landed: HashMap<u64, u32>, as_one: bool },
+    Append { column: String, edge: Edge, landed: Landed, as_one: bool },
 }
 
 impl Outgoing {
@@ -66,7 +66,12 @@ impl Outgoing {
         let edge = Edge::new(spec.overlap());
         let mode = match (&spec.mode, spec.cursor()) {
             (Some(ModeSpec::Upsert(_)), Some(column)) => Mode::Upsert { column: column.into(), edge },
-            (Some(ModeSpec::Incremental(_)), Some(column)) => Mode::Append { column: column.into(), edge, landed: landed(after), as_one: false },
+            (Some(ModeSpec::Incremental(_)), Some(column)) => Mode::Append {
+                column: column.into(),
+                edge,
+                landed: Landed { after: after.cloned(), rows: landed(after), skip: 0 },
+                as_one: false,
+            },
             _ => Mode::Whole,
         };
         let mut warnings = Vec::new();
@@ -108,7 +113,10 @@ impl Outgoing {
         match &mut self.mode {
             Mode::Whole => Ok((batch, json!({"at": null}), false)),
             Mode::Upsert { column, edge } => {
-                let at = batch.column_by_name(column).cloned().ok_or_else(|| super::no_cursor("the source", column, &[]))?;
+                let at = batch
+                    .column_by_name(column)
+                    .cloned()
+                    .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
                 self.nulls += at.null_count() as u64;
                 edge.last = match batch.num_rows() {
                     0 => edge.last.take(),
@@ -117,10 +125,13 @@ impl Outgoing {
                 Ok((batch, json!({"at": edge.last}), true))
             }
             Mode::Append { column, edge, landed, as_one } => {
-                let at = batch.column_by_name(column).cloned().ok_or_else(|| super::no_cursor("the source", column, &[]))?;
+                let at = batch
+                    .column_by_name(column)
+                    .cloned()
+                    .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
                 self.nulls += at.null_count() as u64;
                 edge.pass(&batch, &at)?;
-                let rows = leave_out(batch, landed)?;
+                let rows = landed.leave_out(batch)?;
                 // Too many to remember: from here on the read lands as one, under the cursor of its end.
                 *as_one |= edge.crowded;
                 Ok((rows, edge.cursor(), !*as_one))
@@ -132,7 +143,9 @@ impl Outgoing {
     pub(crate) async fn finish(mut self, empty: RecordBatch) -> Result<(), Halt> {
         if self.nulls > 0 {
             let nulls = self.nulls;
-            self.warn(format!("{nulls} rows have no value in the cursor column; later changes to such rows are not seen"));
+            self.warn(format!(
+                "{nulls} rows have no value in the cursor column; later changes to such rows are not seen"
+            ));
         }
         let last = match self.held.take() {
             Some(mut held) => {
@@ -141,7 +154,9 @@ impl Outgoing {
                 }
                 held
             }
-            None if matches!(self.mode, Mode::Whole) => Held { rows: empty, cursor: json!({"at": null}), may_commit: true },
+            None if matches!(self.mode, Mode::Whole) => {
+                Held { rows: empty, cursor: json!({"at": null}), may_commit: true }
+            }
             // Nothing new: nothing to commit.
             None => return Ok(()),
         };
@@ -150,37 +165,59 @@ impl Outgoing {
 
     async fn send(&mut self, held: Held, commit: bool) -> Result<(), Halt> {
         self.since_commit = if commit { 0 } else { self.since_commit + held.rows.num_rows() };
-        let pull =
-            Pull { rows: held.rows, rejected: self.rejected.take(), cursor: held.cursor, commit, file: None, warnings: std::mem::take(&mut self.warnings) };
+        let pull = Pull {
+            rows: held.rows,
+            rejected: self.rejected.take(),
+            cursor: held.cursor,
+            commit,
+            file: None,
+            warnings: std::mem::take(&mut self.warnings),
+        };
         Ok(self.feed.send(Ok(pull)).await?)
     }
 }
 
-/// The batch without rows that landed before; each is crossed off once.
-fn leave_out(batch: RecordBatch, landed: &mut HashMap<u64, u32>) -> Result<RecordBatch, SourceError> {
-    if landed.is_empty() || batch.num_rows() == 0 {
-        return Ok(batch);
+/// Rows that landed before.
+struct Landed {
+    /// The cursor that says so, until the first batch was compared with it.
+    after: Option<Cursor>,
+    /// Fingerprints, crossed off one by one.
+    rows: HashMap<u64, u32>,
+    /// Rows to leave out by number, when a dropped column makes fingerprints useless: the edge comes first.
+    skip: usize,
+}
+
+impl Landed {
+    /// The batch without rows that landed before.
+    fn leave_out(&mut self, batch: RecordBatch) -> Result<RecordBatch, SourceError> {
+        if let Some(after) = self.after.take()
+            && lost_column(&after, &batch)
+        {
+            self.skip = self.rows.drain().map(|(_, n)| n as usize).sum();
+        }
+        if self.skip > 0 {
+            let here = self.skip.min(batch.num_rows());
+            self.skip -= here;
+            return Ok(batch.slice(here, batch.num_rows() - here));
+        }
+        if self.rows.is_empty() || batch.num_rows() == 0 {
+            return Ok(batch);
+        }
+        let options = FormatOptions::default();
+        let marks = Fingerprints::of(&batch, &options)?;
+        let keep: BooleanArray = (0..batch.num_rows())
+            .map(|row| Some(self.rows.is_empty() || !self.cross_off(marks.row(row))))
+            .collect();
+        filter_record_batch(&batch, &keep)
+            .map_err(|e| SourceError::never(format!("cannot leave out rows: {e}")))
     }
-    let options = FormatOptions::default();
-    let marks = Fingerprints::of(&batch, &options)?;
-    let keep: Vec<bool> = (0..batch.num_rows())
-        .map(|row| {
-            if landed.is_empty() {
-                return true;
-            }
-            let mark = marks.row(row);
-            match landed.get_mut(&mark) {
-                None => true,
-                Some(1) => {
-                    landed.remove(&mark);
-                    false
-                }
-                Some(n) => {
-                    *n -= 1;
-                    false
-                }
-            }
-        })
-        .collect();
-    filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(|e| SourceError::never(format!("cannot leave out rows: {e}")))
+
+    fn cross_off(&mut self, mark: u64) -> bool {
+        let Some(n) = self.rows.get_mut(&mark) else { return false };
+        *n -= 1;
+        if *n == 0 {
+            self.rows.remove(&mark);
+        }
+        true
+    }
 }

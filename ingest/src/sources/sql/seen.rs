@@ -9,7 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, NaiveDateTime};
@@ -21,7 +23,8 @@ use crate::error::SourceError;
 /// Fingerprints that a cursor carries at most: 1.6 MB of text, kept in the metadata database.
 pub(crate) const MOST_SEEN: usize = 100_000;
 
-const CLOCK_FORMATS: [&str; 4] = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
+const CLOCK_FORMATS: [&str; 4] =
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
 
 /// A cursor value moved back in time; numbers and text that is no time stay.
 pub(crate) fn back(at: &Value, overlap: Duration) -> Value {
@@ -38,7 +41,12 @@ pub(crate) fn back(at: &Value, overlap: Duration) -> Value {
     }
     match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         // A day column: any part of a day behind means the whole day.
-        Ok(day) => json!((day - chrono::Duration::days(by.num_days() + i64::from(by.subsec_nanos() > 0 || by.num_seconds() % 86_400 > 0))).to_string()),
+        Ok(day) => json!(
+            (day - chrono::Duration::days(
+                by.num_days() + i64::from(by.subsec_nanos() > 0 || by.num_seconds() % 86_400 > 0)
+            ))
+            .to_string()
+        ),
         Err(_) => at.clone(),
     }
 }
@@ -49,8 +57,18 @@ fn micros(value: &Value) -> Option<i64> {
     DateTime::parse_from_rfc3339(text)
         .map(|t| t.timestamp_micros())
         .ok()
-        .or_else(|| CLOCK_FORMATS.iter().find_map(|f| NaiveDateTime::parse_from_str(text, f).ok()).map(|t| t.and_utc().timestamp_micros()))
-        .or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|t| t.and_utc().timestamp_micros()))
+        .or_else(|| {
+            CLOCK_FORMATS
+                .iter()
+                .find_map(|f| NaiveDateTime::parse_from_str(text, f).ok())
+                .map(|t| t.and_utc().timestamp_micros())
+        })
+        .or_else(|| {
+            chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                .ok()?
+                .and_hms_opt(0, 0, 0)
+                .map(|t| t.and_utc().timestamp_micros())
+        })
 }
 
 /// The value of a cursor column as a cursor carries it: comparable again at the source.
@@ -65,13 +83,23 @@ pub(crate) fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError>
         DataType::Int64 => json!(column.as_primitive::<Int64Type>().value(row)),
         DataType::Float64 => json!(column.as_primitive::<Float64Type>().value(row)),
         DataType::Utf8 => json!(column.as_string::<i32>().value(row)),
-        DataType::Date32 => json!(column.as_primitive::<Date32Type>().value_as_date(row).map(|d| d.to_string())),
+        DataType::Date32 => {
+            json!(column.as_primitive::<Date32Type>().value_as_date(row).map(|d| d.to_string()))
+        }
         DataType::Timestamp(_, zone) => {
             let at = column.as_primitive::<TimestampMicrosecondType>().value_as_datetime(row);
-            json!(at.map(|t| format!("{}{}", t.format("%Y-%m-%dT%H:%M:%S%.6f"), if zone.is_some() { "Z" } else { "" })))
+            json!(at.map(|t| format!(
+                "{}{}",
+                t.format("%Y-%m-%dT%H:%M:%S%.6f"),
+                if zone.is_some() { "Z" } else { "" }
+            )))
         }
         DataType::Decimal128(..) => json!(column.as_primitive::<Decimal128Type>().value_as_string(row)),
-        other => return Err(SourceError::never(format!("a column of type {other} cannot be a cursor; choose an update time or a growing number"))),
+        other => {
+            return Err(SourceError::never(format!(
+                "a column of type {other} cannot be a cursor; choose an update time or a growing number"
+            )));
+        }
     })
 }
 
@@ -88,7 +116,8 @@ impl<'b> Fingerprints<'b> {
             if matches!(field.name().as_str(), "_file" | "_row" | "_loaded_at") {
                 continue;
             }
-            let format = ArrayFormatter::try_new(column.as_ref(), options).map_err(|e| SourceError::never(format!("column `{}`: {e}", field.name())))?;
+            let format = ArrayFormatter::try_new(column.as_ref(), options)
+                .map_err(|e| SourceError::never(format!("column `{}`: {e}", field.name())))?;
             columns.push((field.name().as_str(), format, column));
         }
         Ok(Fingerprints { columns })
@@ -105,8 +134,17 @@ impl<'b> Fingerprints<'b> {
             }
         }
         let digest = hash.finalize();
-        u64::from_be_bytes([digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7]])
+        u64::from_be_bytes([
+            digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
+        ])
     }
+}
+
+/// A column that the committed fingerprints count and these rows no longer have: then the fingerprints
+/// of the same rows differ.
+pub(crate) fn lost_column(cursor: &Value, batch: &RecordBatch) -> bool {
+    let counted = cursor.get("columns").and_then(Value::as_str).unwrap_or_default();
+    counted.split('\n').any(|name| !name.is_empty() && batch.column_by_name(name).is_none())
 }
 
 /// Rows that landed before, as a multiset to be crossed off.
@@ -126,13 +164,15 @@ pub(crate) struct Edge {
     overlap: Duration,
     rows: VecDeque<(Value, u64)>,
     pub(crate) last: Option<Value>,
+    /// Names of the columns that count, one a line.
+    columns: String,
     /// More rows share the edge than a cursor can carry.
     pub(crate) crowded: bool,
 }
 
 impl Edge {
     pub(crate) fn new(overlap: Duration) -> Self {
-        Edge { overlap, rows: VecDeque::new(), last: None, crowded: false }
+        Edge { overlap, rows: VecDeque::new(), last: None, columns: String::new(), crowded: false }
     }
 
     /// Moves the edge behind a batch that is ordered by its cursor column.
@@ -141,6 +181,7 @@ impl Edge {
         let last = value(cursor, end)?;
         let options = FormatOptions::default();
         let marks = Fingerprints::of(batch, &options)?;
+        self.columns = marks.columns.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("\n");
         let mut fresh = VecDeque::new();
         let mut whole_batch = true;
         for row in (0..=end).rev() {
@@ -182,7 +223,7 @@ impl Edge {
             return json!({"at": at, "whole": true});
         }
         let seen: String = self.rows.iter().map(|(_, mark)| format!("{mark:016x}")).collect();
-        json!({"at": at, "seen": seen})
+        json!({"at": at, "seen": seen, "columns": self.columns})
     }
 }
 
