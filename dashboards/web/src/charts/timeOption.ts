@@ -35,7 +35,13 @@ export function timeOption(
       boundaryGap: false,
       axisLine: { lineStyle: { color: ink.line } },
       axisTick: { show: false },
-      axisLabel: { color: ink.muted, hideOverlap: true, ...(shown ? { interval: shown } : {}), margin: 10 },
+      axisLabel: {
+        color: ink.muted,
+        hideOverlap: true,
+        alignMaxLabel: 'right',
+        ...(shown ? { interval: shown } : {}),
+        margin: 10,
+      },
     },
     yAxis: {
       type: 'value',

@@ -24,6 +24,7 @@ const colours = HighlightStyle.define([
 const look = EditorView.theme({
   '&': { height: '100%', color: 'var(--ink)', backgroundColor: 'var(--card)', fontSize: '13px' },
   '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
+  '.cm-content:focus-visible': { outline: 'none' },
   '.cm-scroller': { fontFamily: 'var(--code)', lineHeight: '1.6' },
   '.cm-gutters': {
     backgroundColor: 'var(--card)',
@@ -116,7 +117,7 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
         drawSelection(),
         bracketMatching(),
         closeBrackets(),
-        autocompletion(),
+        autocompletion({ icons: false }),
         highlightActiveLine(),
         syntaxHighlighting(colours),
         look,
