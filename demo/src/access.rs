@@ -21,7 +21,8 @@ pub(crate) struct Visit {
 
 /// When sessions begin on a workday.
 const HOURS: [f64; 24] = [
-    0.02, 0.0, 0.0, 0.0, 0.0, 0.02, 0.05, 0.3, 1.3, 2.2, 1.7, 1.2, 0.5, 1.0, 1.6, 1.5, 1.3, 1.0, 0.5, 0.3, 0.25, 0.2, 0.1, 0.05,
+    0.02, 0.0, 0.0, 0.0, 0.0, 0.02, 0.05, 0.3, 1.3, 2.2, 1.7, 1.2, 0.5, 1.0, 1.6, 1.5, 1.3, 1.0, 0.5, 0.3,
+    0.25, 0.2, 0.1, 0.05,
 ];
 
 /// A day's log in order of time; its place there is the row's number.
@@ -42,7 +43,9 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Visi
     for planted in mischief.log_trouble(day) {
         match planted.trouble {
             Trouble::FailedLogins { person, tries } => attack(person, planted.from, tries, &mut visits),
-            Trouble::BulkExport { person, files, rows } => export(person, planted.from, files, rows, &mut visits),
+            Trouble::BulkExport { person, files, rows } => {
+                export(person, planted.from, files, rows, &mut visits)
+            }
             _ => {}
         }
     }
@@ -55,7 +58,16 @@ fn session(company: &Company, person: Person, day: Day, dice: &mut Dice, visits:
     let mut at = day * DAY + dice.weighted(&HOURS) as i64 * HOUR + dice.between(0, HOUR - 1);
     let office = (8 * HOUR..19 * HOUR).contains(&at.rem_euclid(DAY));
     let mobile = dice.chance(company.employees[person].mobile + if office { 0.0 } else { 0.3 });
-    let visit = |at, action, page, rows, millis| Visit { at, person, mobile, action, page, rows, millis, foreign: false };
+    let visit = |at, action, page, rows, millis| Visit {
+        at,
+        person,
+        mobile,
+        action,
+        page,
+        rows,
+        millis,
+        foreign: false,
+    };
     if dice.chance(0.03) {
         visits.push(visit(at, "login_failed", "/login", None, 90));
         at += dice.between(4, 40);
@@ -94,10 +106,25 @@ fn attack(person: Person, from: Moment, tries: usize, visits: &mut Vec<Visit>) {
 }
 
 fn export(person: Person, from: Moment, files: usize, rows: i64, visits: &mut Vec<Visit>) {
-    let plain = |at, action, page, rows, millis| Visit { at, person, mobile: false, action, page, rows, millis, foreign: true };
+    let plain = |at, action, page, rows, millis| Visit {
+        at,
+        person,
+        mobile: false,
+        action,
+        page,
+        rows,
+        millis,
+        foreign: true,
+    };
     visits.push(plain(from - 50, "login", "/login", None, 150));
     for n in 0..files as i64 {
-        visits.push(plain(from + n * 4 * MINUTE, "export", "/report/customers", Some(rows + n * 137), 9_000 + n * 311));
+        visits.push(plain(
+            from + n * 4 * MINUTE,
+            "export",
+            "/report/customers",
+            Some(rows + n * 137),
+            9_000 + n * 311,
+        ));
     }
 }
 
@@ -108,7 +135,12 @@ impl Visit {
         let ip = match () {
             () if self.foreign => format!("203.0.113.{}", 20 + self.person % 200),
             () if self.mobile => format!("100.64.{}.{}", self.person / 250 % 250, self.person % 250 + 1),
-            () => format!("10.{}.{}.{}", company.departments[department].region + 1, department + 1, self.person % 250 + 1),
+            () => format!(
+                "10.{}.{}.{}",
+                company.departments[department].region + 1,
+                department + 1,
+                self.person % 250 + 1
+            ),
         };
         [
             Cell::Int(day * 100_000 + place as i64 + 1),

@@ -36,7 +36,9 @@ const MAX_SIZE: i64 = 500;
 pub fn api(dir: &Path) -> Result<Router, Error> {
     let path = dir.join(PROJECT).join(".guanlan/ticket.token");
     let token = std::fs::read_to_string(&path).map_err(|e| Error::file("read", &path, e))?;
-    let database = SqliteConnectOptions::new().filename(dir.join(COMPANY).join("tickets.db")).busy_timeout(Duration::from_secs(20));
+    let database = SqliteConnectOptions::new()
+        .filename(dir.join(COMPANY).join("tickets.db"))
+        .busy_timeout(Duration::from_secs(20));
     let db = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(database);
     let desk = Desk { db, token: token.trim().to_owned() };
     Ok(Router::new().route("/tickets", routing::get(list)).with_state(desk))
@@ -51,7 +53,9 @@ async fn list(State(desk): State<Desk>, headers: HeaderMap, ask: Query<Ask>) -> 
     let size = ask.size.unwrap_or(100).clamp(1, MAX_SIZE);
     let after = ask.updated_after.clone().unwrap_or_default();
     match read(&desk.db, &after, page, size).await {
-        Ok((items, has_more)) => Json(json!({"items": items, "page": page, "size": size, "has_more": has_more})).into_response(),
+        Ok((items, has_more)) => {
+            Json(json!({"items": items, "page": page, "size": size, "has_more": has_more})).into_response()
+        }
         Err(error) => {
             tracing::warn!(error.message = %error, "the ticket system cannot read its database");
             problem(StatusCode::SERVICE_UNAVAILABLE, "the ticket database is busy; try again")
@@ -61,7 +65,12 @@ async fn list(State(desk): State<Desk>, headers: HeaderMap, ask: Query<Ask>) -> 
 
 async fn read(db: &SqlitePool, after: &str, page: i64, size: i64) -> Result<(Vec<Value>, bool), sqlx::Error> {
     let sql = "select * from tickets where updated_at > ? order by updated_at, id limit ? offset ?";
-    let rows = sqlx::query(sql).bind(after).bind(size + 1).bind((page - 1).saturating_mul(size)).fetch_all(db).await?;
+    let rows = sqlx::query(sql)
+        .bind(after)
+        .bind(size + 1)
+        .bind((page - 1).saturating_mul(size))
+        .fetch_all(db)
+        .await?;
     let has_more = rows.len() as i64 > size;
     let items = rows.iter().take(size as usize).map(item).collect::<Result<_, _>>()?;
     Ok((items, has_more))

@@ -90,7 +90,8 @@ const SEALS: [&str; 3] = ["公章", "合同章", "法人章"];
 
 /// Relative number of documents submitted in each hour of a workday.
 const HOURS: [f64; 24] = [
-    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.4, 1.3, 1.5, 1.1, 0.25, 0.8, 1.4, 1.4, 1.2, 0.9, 0.35, 0.15, 0.12, 0.1, 0.05, 0.0,
+    0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.4, 1.3, 1.5, 1.1, 0.25, 0.8, 1.4, 1.4, 1.2, 0.9, 0.35, 0.15,
+    0.12, 0.1, 0.05, 0.0,
 ];
 
 /// A document before it has found its way: what the starter filled in.
@@ -113,9 +114,12 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Inst
     let mut drafts = leaves(company, day, &mut dice);
     let worked = company.calendar.is_workday(day);
     let quiet = if worked { 1.0 } else { 0.04 };
-    for (process, usual) in
-        [(Process::Expense, 56.0), (Process::Purchase, 26.0), (Process::Contract, 10.0), (Process::Seal, 22.0)]
-    {
+    for (process, usual) in [
+        (Process::Expense, 56.0),
+        (Process::Purchase, 26.0),
+        (Process::Contract, 10.0),
+        (Process::Seal, 22.0),
+    ] {
         let peak = if process == Process::Expense { peak(company, day) } else { 1.0 };
         let size = company.employees.len() as f64 / 2_000.0;
         for n in 0..dice.count(usual * quiet * peak * size) {
@@ -150,7 +154,11 @@ fn leaves(company: &Company, day: Day, dice: &mut Dice) -> Vec<Draft> {
     for person in 0..company.employees.len() {
         for leave in [month, month + 1].into_iter().filter_map(|m| company.leave(person, m)) {
             if leave.asked == day {
-                let at = if leave.kind == "病假" { day * DAY + dice.between(7 * HOUR, 9 * HOUR) } else { time_of_day(day, dice) };
+                let at = if leave.kind == "病假" {
+                    day * DAY + dice.between(7 * HOUR, 9 * HOUR)
+                } else {
+                    time_of_day(day, dice)
+                };
                 drafts.push(Draft {
                     at,
                     process: Process::Leave,
@@ -205,7 +213,11 @@ fn vendor_for(company: &Company, starter: Person, day: Day, n: usize) -> usize {
 
 /// Number of the `n`-th ordinary expense of a day: unique for ever.
 fn invoice_number(day: Day, n: usize) -> String {
-    format!("{:08}{:012}", 31_000_000 + (day * 7919 + n as i64 * 104_729).rem_euclid(999_983), day * 1_000 + n as i64)
+    format!(
+        "{:08}{:012}",
+        31_000_000 + (day * 7919 + n as i64 * 104_729).rem_euclid(999_983),
+        day * 1_000 + n as i64
+    )
 }
 
 /// Invoice number that a planted duplicate of `day` uses again.

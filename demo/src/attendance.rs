@@ -23,7 +23,8 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Punc
     if !company.calendar.is_workday(day) {
         return Vec::new();
     }
-    let gaps: Vec<f64> = (0..company.departments.len()).map(|d| mischief.missing_punches(d, day * DAY)).collect();
+    let gaps: Vec<f64> =
+        (0..company.departments.len()).map(|d| mischief.missing_punches(d, day * DAY)).collect();
     let there = (0..company.employees.len()).filter(|person| company.employed(*person, day));
     there.map(|person| punch(company, person, day, gaps[company.employees[person].department])).collect()
 }
@@ -31,7 +32,15 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Punc
 fn punch(company: &Company, person: Person, day: Day, gap: f64) -> Punch {
     let mut dice = Dice::new(company.seed, About::Attendance, person as i64, day);
     let begin = day * DAY;
-    let nobody = |status| Punch { person, day, first: begin + 10 * HOUR + 30 * MINUTE, arrived: None, left: None, status: (status, status), device: "" };
+    let nobody = |status| Punch {
+        person,
+        day,
+        first: begin + 10 * HOUR + 30 * MINUTE,
+        arrived: None,
+        left: None,
+        status: (status, status),
+        device: "",
+    };
     if company.on_leave(person, day).is_some() {
         return nobody("leave");
     }
@@ -39,13 +48,19 @@ fn punch(company: &Company, person: Person, day: Day, gap: f64) -> Punch {
         return nobody("absent");
     }
     let late = dice.chance(0.05);
-    let arrived = begin + if late {
-        9 * HOUR + MINUTE + dice.between(0, 45 * MINUTE)
-    } else {
-        9 * HOUR - (dice.lognormal(11.0, 0.7) * 60.0) as i64
-    };
+    let arrived = begin
+        + if late {
+            9 * HOUR + MINUTE + dice.between(0, 45 * MINUTE)
+        } else {
+            9 * HOUR - (dice.lognormal(11.0, 0.7) * 60.0) as i64
+        };
     let early = dice.chance(0.015);
-    let left = begin + if early { dice.between(15 * HOUR, 18 * HOUR - 1) } else { 18 * HOUR + (dice.lognormal(25.0, 0.9) * 60.0) as i64 };
+    let left = begin
+        + if early {
+            dice.between(15 * HOUR, 18 * HOUR - 1)
+        } else {
+            18 * HOUR + (dice.lognormal(25.0, 0.9) * 60.0) as i64
+        };
     let morning = if late { "late" } else { "normal" };
     Punch {
         person,

@@ -73,7 +73,14 @@ const OFFICERS: usize = 1 + names::REGIONS.len();
 
 impl Company {
     /// Staff joins between `start` and `now`, and leaves until a year after `now`.
-    pub(crate) fn new(seed: u64, staff: usize, departments: usize, calendar: Calendar, start: Day, now: Day) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        staff: usize,
+        departments: usize,
+        calendar: Calendar,
+        start: Day,
+        now: Day,
+    ) -> Self {
         let departments = lay_out(staff, departments);
         let mut employees = Vec::with_capacity(staff);
         for (index, department) in departments.iter().enumerate() {
@@ -137,7 +144,10 @@ impl Company {
 
     pub(crate) fn on_leave(&self, person: Person, day: Day) -> Option<Leave> {
         let month = month_of(day);
-        [month, month - 1].into_iter().filter_map(|m| self.leave(person, m)).find(|l| l.from <= day && day <= l.to)
+        [month, month - 1]
+            .into_iter()
+            .filter_map(|m| self.leave(person, m))
+            .find(|l| l.from <= day && day <= l.to)
     }
 
     /// Who acts for `person` at that time: a colleague named as delegate while on leave, else the
@@ -174,7 +184,8 @@ impl Company {
     pub(crate) fn anyone(&self, day: Day, dice: &mut Dice) -> Person {
         for _ in 0..50 {
             let person = dice.below(self.employees.len());
-            if !self.is_officer(person) && self.employed(person, day) && self.on_leave(person, day).is_none() {
+            if !self.is_officer(person) && self.employed(person, day) && self.on_leave(person, day).is_none()
+            {
                 return person;
             }
         }
@@ -212,8 +223,14 @@ fn hire(seed: u64, person: Person, department: usize, rank: usize, start: Day, n
     // Approvers (managers, deputies and the first clerks of each department) stay for good, so that
     // no process ever depends on someone who is gone.
     let stays = rank < 12;
-    let entry = if !stays && dice.chance(0.07) { dice.between(start, now - 1) } else { start - dice.between(30, 3600) };
-    let left = (!stays && dice.chance(0.05)).then(|| dice.between(start + 60, now + 365)).filter(|left| *left > entry + 20);
+    let entry = if !stays && dice.chance(0.07) {
+        dice.between(start, now - 1)
+    } else {
+        start - dice.between(30, 3600)
+    };
+    let left = (!stays && dice.chance(0.05))
+        .then(|| dice.between(start + 60, now + 365))
+        .filter(|left| *left > entry + 20);
     let title = match rank {
         0 => "部门经理",
         1 => "副经理",

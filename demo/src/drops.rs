@@ -8,7 +8,9 @@ use std::path::Path;
 
 use crate::company::Company;
 use crate::planted::Mischief;
-use crate::time::{DAY, Day, HOUR, MINUTE, Moment, compact_date, date, day_of, hour_of, month_of, month_start};
+use crate::time::{
+    DAY, Day, HOUR, MINUTE, Moment, compact_date, date, day_of, hour_of, month_of, month_start,
+};
 use crate::{Error, ledger, orders};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,7 +57,8 @@ pub(crate) fn history(company: &Company, start: Day, now: Moment) -> Vec<Drop> {
 
 /// Hourly files that become due in (after, until].
 pub(crate) fn due(company: &Company, mischief: &Mischief, after: Moment, until: Moment) -> Vec<Drop> {
-    let mut drops: Vec<Drop> = (day_of(after) - 1..=day_of(until)).flat_map(|day| of_day(company, mischief, day)).collect();
+    let mut drops: Vec<Drop> =
+        (day_of(after) - 1..=day_of(until)).flat_map(|day| of_day(company, mischief, day)).collect();
     drops.retain(|drop| after < drop.due && drop.due <= until);
     drops.sort_by(|a, b| (a.due, &a.name).cmp(&(b.due, &b.name)));
     drops
@@ -106,7 +109,10 @@ fn undelivered(company: &Company, mischief: &Mischief, begin: Moment) -> Moment 
 impl Drop {
     pub(crate) fn bytes(&self, company: &Company, mischief: &Mischief) -> Vec<u8> {
         match self.feed {
-            Feed::Orders => encoding_rs::GB18030.encode(&orders::export(company, mischief, self.from, self.to)).0.into_owned(),
+            Feed::Orders => encoding_rs::GB18030
+                .encode(&orders::export(company, mischief, self.from, self.to))
+                .0
+                .into_owned(),
             Feed::Ledger => ledger::export(company, mischief, self.from, self.to).into_bytes(),
         }
     }

@@ -31,7 +31,12 @@ pub(crate) struct Open {
 }
 
 /// Fills both databases up to the origin of `plan`.
-pub(crate) async fn load(plan: &Arc<Plan>, oa: &mut SqliteConnection, desk: &mut SqliteConnection, progress: &(dyn Fn(&str, u64, u64) + Send + Sync)) -> Result<(), Error> {
+pub(crate) async fn load(
+    plan: &Arc<Plan>,
+    oa: &mut SqliteConnection,
+    desk: &mut SqliteConnection,
+    progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
+) -> Result<(), Error> {
     let (sender, mut days) = mpsc::channel::<Load>(4);
     let planner = plan.clone();
     let planning = tokio::task::spawn_blocking(move || {
@@ -81,7 +86,8 @@ async fn staff(plan: &Plan, tx: &mut SqliteConnection) -> Result<(), Error> {
 fn load_day(plan: &Plan, day: Day) -> Load {
     let Plan { company, mischief, origin: now, .. } = plan;
     let now = *now;
-    let mut load = Load { day, instances: vec![], tasks: vec![], punches: vec![], visits: vec![], tickets: vec![] };
+    let mut load =
+        Load { day, instances: vec![], tasks: vec![], punches: vec![], visits: vec![], tickets: vec![] };
     for instance in approvals::plan(company, mischief, day) {
         load.instances.extend(instance.row(company, now).into_iter().flatten());
         load.tasks.extend(instance.tasks.iter().filter_map(|task| task.row(instance.id, now)).flatten());
@@ -104,7 +110,11 @@ fn load_day(plan: &Plan, day: Day) -> Load {
 }
 
 /// Writes the past exports and the budget workbooks.
-pub(crate) fn write_drops(plan: &Plan, folder: &Path, progress: &(dyn Fn(&str, u64, u64) + Send + Sync)) -> Result<(), Error> {
+pub(crate) fn write_drops(
+    plan: &Plan,
+    folder: &Path,
+    progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
+) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file("create", folder, e))?;
     let mut files = drops::history(&plan.company, plan.start, plan.origin);
     let midnight = day_of(plan.origin) * DAY;
@@ -126,8 +136,11 @@ pub(crate) fn open(plan: &Plan, at: Moment) -> Open {
     const MEMORY: i64 = 90;
     let mut open = Open::default();
     for day in (day_of(at) - MEMORY).max(plan.start)..=day_of(at) {
-        open.instances.extend(approvals::plan(&plan.company, &plan.mischief, day).into_iter().filter(|i| i.ends() > at));
-        open.tickets.extend(tickets::plan(&plan.company, day).into_iter().filter(|ticket| ticket.ends() > at));
+        open.instances.extend(
+            approvals::plan(&plan.company, &plan.mischief, day).into_iter().filter(|i| i.ends() > at),
+        );
+        open.tickets
+            .extend(tickets::plan(&plan.company, day).into_iter().filter(|ticket| ticket.ends() > at));
     }
     open
 }

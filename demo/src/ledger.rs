@@ -97,8 +97,15 @@ fn line(company: &Company, posting: &Posting, day: Day, n: usize) -> String {
     let vendor = &company.vendors[(day as usize * 31 + n * 7) % company.vendors.len()];
     let voucher = format!("JZ{}{:04}", compact_date(day), n + 1);
     // The last column is text with thousands separators, as the ledger prints it.
-    let amount = if (day as usize * 31 + n) % 499 == 0 { "#N/A".to_owned() } else { format!("\"{}\"", grouped(posting.cents)) };
-    format!("{voucher},{},{department},{code} {account},{department}{account},{vendor},{amount}", stamp(posting.at))
+    let amount = if (day as usize * 31 + n).is_multiple_of(499) {
+        "#N/A".to_owned()
+    } else {
+        format!("\"{}\"", grouped(posting.cents))
+    };
+    format!(
+        "{voucher},{},{department},{code} {account},{department}{account},{vendor},{amount}",
+        stamp(posting.at)
+    )
 }
 
 /// The yearly budget workbook: a title over everything, a header in two rows with merged cells,
@@ -116,7 +123,8 @@ pub(crate) fn workbook(company: &Company, year: i64) -> Result<Vec<u8>, rust_xls
     for (column, word) in ["年度", "区域", "部门"].into_iter().enumerate() {
         sheet.merge_range(1, column as u16, 2, column as u16, word, &bold)?;
     }
-    for (quarter, word) in ["第一季度", "第二季度", "第三季度", "第四季度"].into_iter().enumerate() {
+    for (quarter, word) in ["第一季度", "第二季度", "第三季度", "第四季度"].into_iter().enumerate()
+    {
         let column = 3 + quarter as u16 * 3;
         sheet.merge_range(1, column, 1, column + 2, word, &bold)?;
     }
@@ -125,7 +133,8 @@ pub(crate) fn workbook(company: &Company, year: i64) -> Result<Vec<u8>, rust_xls
     }
     let mut row = 3u32;
     for (region, name) in names::REGIONS.iter().enumerate() {
-        let members: Vec<usize> = (0..company.departments.len()).filter(|d| company.departments[*d].region == region).collect();
+        let members: Vec<usize> =
+            (0..company.departments.len()).filter(|d| company.departments[*d].region == region).collect();
         let last = row + (members.len() as u32).saturating_sub(1);
         match members.len() {
             0 => continue,

@@ -12,25 +12,25 @@
 //! Reading order: `dice` and `time`, `names` and `company`, `planted`, one generator a subject,
 //! `drops`, `oa` and `table`, `world`, `api`, `project`.
 
-mod dice;
-mod time;
-mod names;
-mod company;
-mod planted;
+mod access;
+mod api;
 mod approvals;
 mod attendance;
-mod access;
-mod orders;
-mod ledger;
-mod tickets;
+mod company;
+mod dice;
 mod drops;
-mod table;
-mod oa;
-mod settings;
 mod history;
-mod world;
-mod api;
+mod ledger;
+mod names;
+mod oa;
+mod orders;
+mod planted;
 mod project;
+mod settings;
+mod table;
+mod tickets;
+mod time;
+mod world;
 
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,9 @@ pub enum Error {
     /// Look at the disk: space, rights.
     #[error("cannot {action} {}: {source}; check that the folder exists, is writable and has space", path.display())]
     File { action: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("a database of the simulated company refuses ({0}); if another demo runs on this folder, stop it, else remove the demo folder and start again")]
+    #[error(
+        "a database of the simulated company refuses ({0}); if another demo runs on this folder, stop it, else remove the demo folder and start again"
+    )]
     Database(#[from] sqlx::Error),
     #[error("the budget workbook cannot be written: {0}")]
     Workbook(#[from] rust_xlsxwriter::XlsxError),

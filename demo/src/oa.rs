@@ -6,31 +6,73 @@ use crate::planted::Mischief;
 use crate::table::{Cell, Table};
 use crate::time::{DAY, Day, HOUR, MINUTE, Moment, date_text, day_of, month_of, stamp};
 
-pub(crate) const DEPARTMENTS: Table = Table { name: "departments", columns: &["id", "name", "region", "manager_id", "deputy_id", "updated_at"] };
+pub(crate) const DEPARTMENTS: Table = Table {
+    name: "departments",
+    columns: &["id", "name", "region", "manager_id", "deputy_id", "updated_at"],
+};
 pub(crate) const EMPLOYEES: Table = Table {
     name: "employees",
     columns: &[
-        "id", "work_no", "name", "department_id", "title", "status", "entry_date", "left_date", "leave_from", "leave_to", "delegate_id",
+        "id",
+        "work_no",
+        "name",
+        "department_id",
+        "title",
+        "status",
+        "entry_date",
+        "left_date",
+        "leave_from",
+        "leave_to",
+        "delegate_id",
         "updated_at",
     ],
 };
 pub(crate) const INSTANCES: Table = Table {
     name: "approval_instances",
     columns: &[
-        "id", "number", "process", "title", "starter_id", "department_id", "category", "amount", "vendor", "invoice_no", "status", "node",
-        "returns", "submitted_at", "due_at", "finished_at", "updated_at",
+        "id",
+        "number",
+        "process",
+        "title",
+        "starter_id",
+        "department_id",
+        "category",
+        "amount",
+        "vendor",
+        "invoice_no",
+        "status",
+        "node",
+        "returns",
+        "submitted_at",
+        "due_at",
+        "finished_at",
+        "updated_at",
     ],
 };
 pub(crate) const TASKS: Table = Table {
     name: "approval_tasks",
     columns: &[
-        "id", "instance_id", "node", "seq", "assignee_id", "received_at", "opened_at", "finished_at", "result", "channel", "updated_at",
+        "id",
+        "instance_id",
+        "node",
+        "seq",
+        "assignee_id",
+        "received_at",
+        "opened_at",
+        "finished_at",
+        "result",
+        "channel",
+        "updated_at",
     ],
 };
-pub(crate) const ATTENDANCE: Table =
-    Table { name: "attendance", columns: &["id", "day", "employee_id", "check_in", "check_out", "status", "device", "updated_at"] };
-pub(crate) const ACCESS: Table =
-    Table { name: "access_log", columns: &["id", "at", "employee_id", "device", "action", "page", "rows", "ip", "duration_ms"] };
+pub(crate) const ATTENDANCE: Table = Table {
+    name: "attendance",
+    columns: &["id", "day", "employee_id", "check_in", "check_out", "status", "device", "updated_at"],
+};
+pub(crate) const ACCESS: Table = Table {
+    name: "access_log",
+    columns: &["id", "at", "employee_id", "device", "action", "page", "rows", "ip", "duration_ms"],
+};
 
 pub(crate) const SCHEMA: [&str; 7] = [
     "create table departments (id integer primary key, name text not null, region text not null, manager_id integer not null,
@@ -84,7 +126,13 @@ pub(crate) struct Standing {
 }
 
 /// None before the person joined. `start` bounds the search for past leaves.
-pub(crate) fn standing(company: &Company, mischief: &Mischief, start: Day, person: Person, now: Moment) -> Option<Standing> {
+pub(crate) fn standing(
+    company: &Company,
+    mischief: &Mischief,
+    start: Day,
+    person: Person,
+    now: Moment,
+) -> Option<Standing> {
     let today = day_of(now - MORNING);
     let employee = &company.employees[person];
     if employee.entry > today {
@@ -131,7 +179,9 @@ impl Standing {
             text(employee.left.filter(|_| self.gone)),
             text(self.away.map(|(from, _, _)| from)),
             text(self.away.map(|(_, to, _)| to)),
-            self.away.and_then(|(_, _, delegate)| delegate).map_or(Cell::Null, |person| Cell::Int(person as i64 + 1)),
+            self.away
+                .and_then(|(_, _, delegate)| delegate)
+                .map_or(Cell::Null, |person| Cell::Int(person as i64 + 1)),
             Cell::Text(stamp(self.updated)),
         ]
     }

@@ -9,7 +9,8 @@ use crate::time::{Day, HOUR, MINUTE, Moment, compact_date, date_text, day_of, ho
 
 pub(crate) const HEADER: &str = "订单编号,下单时间,客户名称,区域,销售员,产品线,数量,金额,状态,更新时间";
 const HOURS: [f64; 24] = [
-    0.15, 0.05, 0.03, 0.02, 0.02, 0.05, 0.15, 0.5, 1.2, 2.0, 2.4, 2.1, 1.3, 1.5, 2.1, 2.2, 1.9, 1.5, 1.1, 1.2, 1.4, 1.2, 0.7, 0.3,
+    0.15, 0.05, 0.03, 0.02, 0.02, 0.05, 0.15, 0.5, 1.2, 2.0, 2.4, 2.1, 1.3, 1.5, 2.1, 2.2, 1.9, 1.5, 1.1,
+    1.2, 1.4, 1.2, 0.7, 0.3,
 ];
 /// Orders of the whole company on a workday.
 const PER_WORKDAY: f64 = 330.0;
@@ -44,7 +45,8 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, hour: Moment) -> Vec<
 /// Orders expected on a day: fewer on days off, more before the year ends, slow growth.
 fn rate(company: &Company, day: Day) -> f64 {
     let usual = if company.calendar.is_workday(day) { PER_WORKDAY } else { PER_WORKDAY * 0.45 };
-    let season = [0.92, 0.85, 1.0, 1.0, 1.03, 1.06, 0.98, 0.98, 1.04, 1.02, 1.06, 1.1][month_of(day).rem_euclid(12) as usize];
+    let season = [0.92, 0.85, 1.0, 1.0, 1.03, 1.06, 0.98, 0.98, 1.04, 1.02, 1.06, 1.1]
+        [month_of(day).rem_euclid(12) as usize];
     let grown = 1.0 + 0.12 * (day - 20_000) as f64 / 365.0;
     usual * season * grown.clamp(0.5, 3.0)
 }
@@ -77,7 +79,14 @@ pub(crate) fn export(company: &Company, mischief: &Mischief, from: Moment, to: M
         let before = hour - dice.between(2, 30) * HOUR;
         if let Some(order) = plan(company, mischief, before).first().filter(|_| dice.chance(0.12)) {
             let state = if dice.chance(0.3) { "已取消" } else { "已发货" };
-            text.push_str(&format_line(company, order, stamp(order.at), yuan(order.amount), state, hour + MINUTE * 3));
+            text.push_str(&format_line(
+                company,
+                order,
+                stamp(order.at),
+                yuan(order.amount),
+                state,
+                hour + MINUTE * 3,
+            ));
             text.push_str("\r\n");
         }
         hour += HOUR;
@@ -110,11 +119,21 @@ fn line(company: &Company, order: &Order, dice: &mut Dice) -> String {
     line
 }
 
-fn format_line(company: &Company, order: &Order, at: String, amount: String, state: &str, updated: Moment) -> String {
+fn format_line(
+    company: &Company,
+    order: &Order,
+    at: String,
+    amount: String,
+    state: &str,
+    updated: Moment,
+) -> String {
     let region = names::REGIONS[order.region];
     let seller = &company.employees[order.seller].name;
     let Order { number, customer, product, quantity, .. } = order;
-    format!("{number},{at},{customer}, {region},{seller},{product},{quantity},{amount},{state},{}", stamp(updated))
+    format!(
+        "{number},{at},{customer}, {region},{seller},{product},{quantity},{amount},{state},{}",
+        stamp(updated)
+    )
 }
 
 fn chinese_date(at: Moment) -> String {
@@ -141,5 +160,7 @@ pub(crate) fn grouped(cents: i64) -> String {
 }
 
 fn full_width(text: &str) -> String {
-    text.chars().map(|c| char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c)).collect()
+    text.chars()
+        .map(|c| char::from_u32(u32::from(c) + 0xfee0).filter(|_| c.is_ascii_graphic()).unwrap_or(c))
+        .collect()
 }

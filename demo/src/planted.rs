@@ -4,6 +4,7 @@
 //! here, so that a planted thing is part of the same pure plan as everything else.
 
 mod calendar;
+mod cases;
 mod truth;
 
 pub(crate) use calendar::schedule;
@@ -33,18 +34,39 @@ pub(crate) enum Trouble {
     /// Documents that together tell the story: split purchase, duplicate invoice, unusual expense.
     Papers(Vec<Paper>),
     /// Extra postings: moment and cents.
-    BudgetOverrun { department: usize, postings: Vec<(Moment, i64)> },
-    /// On leave without a delegate.
-    ApproverAway { person: Person },
-    BulkExport { person: Person, files: usize, rows: i64 },
-    FailedLogins { person: Person, tries: usize },
+    BudgetOverrun {
+        department: usize,
+        postings: Vec<(Moment, i64)>,
+    },
+    /// On leave without a delegate, while these documents come in.
+    ApproverAway {
+        person: Person,
+        papers: Vec<Paper>,
+    },
+    BulkExport {
+        person: Person,
+        files: usize,
+        rows: i64,
+    },
+    FailedLogins {
+        person: Person,
+        tries: usize,
+    },
     /// Remaining share of ordinary activity.
-    UsersDrop { share: f64 },
+    UsersDrop {
+        share: f64,
+    },
     LedgerStops,
     /// Remaining share of ordinary orders.
-    OrderSlump { region: usize, share: f64 },
+    OrderSlump {
+        region: usize,
+        share: f64,
+    },
     /// Share of people without a punch.
-    AttendanceGap { department: usize, missing: f64 },
+    AttendanceGap {
+        department: usize,
+        missing: f64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +84,7 @@ impl Planted {
 
     fn papers(&self) -> &[Paper] {
         match &self.trouble {
-            Trouble::Papers(papers) => papers,
+            Trouble::Papers(papers) | Trouble::ApproverAway { papers, .. } => papers,
             _ => &[],
         }
     }
@@ -79,14 +101,16 @@ impl Mischief {
 
     /// End of an absence without delegate.
     pub(crate) fn away(&self, person: Person, at: Moment) -> Option<Moment> {
-        let hit = |p: &&Planted| matches!(p.trouble, Trouble::ApproverAway { person: who } if who == person) && p.holds(at);
+        let hit = |p: &&Planted| {
+            matches!(p.trouble, Trouble::ApproverAway { person: who, .. } if who == person) && p.holds(at)
+        };
         self.0.iter().find(hit).map(|p| p.to)
     }
 
     /// Absences without delegate that begin or end, for the staff table.
     pub(crate) fn absences(&self) -> impl Iterator<Item = (Person, Moment, Moment)> {
         self.0.iter().filter_map(|p| match p.trouble {
-            Trouble::ApproverAway { person } => Some((person, p.from, p.to)),
+            Trouble::ApproverAway { person, .. } => Some((person, p.from, p.to)),
             _ => None,
         })
     }
@@ -135,7 +159,8 @@ impl Mischief {
     /// Exports and failed logins of a day, as (moment, person, trouble).
     pub(crate) fn log_trouble(&self, day: Day) -> impl Iterator<Item = &Planted> {
         self.0.iter().filter(move |p| {
-            matches!(p.trouble, Trouble::BulkExport { .. } | Trouble::FailedLogins { .. }) && day_of(p.from) == day
+            matches!(p.trouble, Trouble::BulkExport { .. } | Trouble::FailedLogins { .. })
+                && day_of(p.from) == day
         })
     }
 }

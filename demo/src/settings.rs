@@ -51,14 +51,26 @@ impl Settings {
     pub(crate) fn remember(&self) -> Result<Remembered, Error> {
         let (start, today) = (day(self.start), day_of(moment(self.now)));
         if today - start < 40 {
-            return Err(Error::Settings(format!("history from {} to {} is too short; begin at least 40 days before now", self.start, self.now)));
+            return Err(Error::Settings(format!(
+                "history from {} to {} is too short; begin at least 40 days before now",
+                self.start, self.now
+            )));
         }
         if self.departments < 10 || self.staff < self.departments * 10 || self.staff > 9_000 {
             let (staff, departments) = (self.staff, self.departments);
-            return Err(Error::Settings(format!("{staff} people in {departments} departments; use at least 10 departments of 10 people, and at most 9,000 people")));
+            return Err(Error::Settings(format!(
+                "{staff} people in {departments} departments; use at least 10 departments of 10 people, and at most 9,000 people"
+            )));
         }
         let calendar = Calendar::sample(&*self.workday, start - BEHIND, today + AHEAD);
-        Ok(Remembered { seed: self.seed, start: self.start, now: self.now, staff: self.staff, departments: self.departments, calendar })
+        Ok(Remembered {
+            seed: self.seed,
+            start: self.start,
+            now: self.now,
+            staff: self.staff,
+            departments: self.departments,
+            calendar,
+        })
     }
 }
 
@@ -77,7 +89,8 @@ impl Remembered {
 
     pub(crate) fn plan(self) -> Plan {
         let (start, origin) = (day(self.start), moment(self.now));
-        let company = Company::new(self.seed, self.staff, self.departments, self.calendar, start, day_of(origin));
+        let company =
+            Company::new(self.seed, self.staff, self.departments, self.calendar, start, day_of(origin));
         let budget = |department: usize, month: i64| ledger::budget(&company, department, month);
         let list = planted::schedule(&company, &budget, start, origin);
         Plan { mischief: Mischief(list), company, start, origin }

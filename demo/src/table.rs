@@ -65,10 +65,19 @@ impl Bulk {
 fn insert(table: &Table, rows: usize) -> String {
     let row = format!("({})", vec!["?"; table.columns.len()].join(","));
     // Replace, not upsert: a row is always written whole.
-    format!("insert or replace into {} ({}) values {}", table.name, table.columns.join(","), vec![row; rows].join(","))
+    format!(
+        "insert or replace into {} ({}) values {}",
+        table.name,
+        table.columns.join(","),
+        vec![row; rows].join(",")
+    )
 }
 
-async fn execute(db: &mut SqliteConnection, sql: Arc<str>, cells: impl Iterator<Item = Cell>) -> Result<(), Error> {
+async fn execute(
+    db: &mut SqliteConnection,
+    sql: Arc<str>,
+    cells: impl Iterator<Item = Cell>,
+) -> Result<(), Error> {
     let mut values = SqliteArguments::default();
     for cell in cells {
         match cell {

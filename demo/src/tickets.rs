@@ -12,8 +12,21 @@ use crate::time::{DAY, Day, HOUR, Moment, compact_date, stamp};
 pub(crate) const TABLE: Table = Table {
     name: "tickets",
     columns: &[
-        "id", "title", "category", "priority", "status", "region", "requester_id", "department_id", "assignee_id", "created_at",
-        "due_at", "first_response_at", "solved_at", "satisfaction", "updated_at",
+        "id",
+        "title",
+        "category",
+        "priority",
+        "status",
+        "region",
+        "requester_id",
+        "department_id",
+        "assignee_id",
+        "created_at",
+        "due_at",
+        "first_response_at",
+        "solved_at",
+        "satisfaction",
+        "updated_at",
     ],
 };
 pub(crate) const SCHEMA: &str = "create table tickets (
@@ -37,7 +50,8 @@ pub(crate) struct Ticket {
 }
 
 const HOURS: [f64; 24] = [
-    0.02, 0.0, 0.0, 0.0, 0.0, 0.02, 0.05, 0.2, 1.0, 2.0, 1.8, 1.3, 0.4, 1.0, 1.6, 1.5, 1.3, 0.9, 0.3, 0.15, 0.1, 0.1, 0.05, 0.02,
+    0.02, 0.0, 0.0, 0.0, 0.0, 0.02, 0.05, 0.2, 1.0, 2.0, 1.8, 1.3, 0.4, 1.0, 1.6, 1.5, 1.3, 0.9, 0.3, 0.15,
+    0.1, 0.1, 0.05, 0.02,
 ];
 
 /// Tickets opened on a day, with their whole future.
@@ -46,10 +60,15 @@ pub(crate) fn plan(company: &Company, day: Day) -> Vec<Ticket> {
     let usual = if company.calendar.is_workday(day) { 64.0 } else { 7.0 };
     let count = dice.count(usual * company.employees.len() as f64 / 2_000.0);
     let number = compact_date(day).parse::<i64>().unwrap_or_default() * 1_000;
-    let mut begins: Vec<Moment> =
-        (0..count).map(|_| day * DAY + dice.weighted(&HOURS) as i64 * HOUR + dice.between(0, HOUR - 1)).collect();
+    let mut begins: Vec<Moment> = (0..count)
+        .map(|_| day * DAY + dice.weighted(&HOURS) as i64 * HOUR + dice.between(0, HOUR - 1))
+        .collect();
     begins.sort_unstable();
-    begins.into_iter().enumerate().map(|(n, at)| ticket(company, day, number + n as i64 + 1, at, &mut dice)).collect()
+    begins
+        .into_iter()
+        .enumerate()
+        .map(|(n, at)| ticket(company, day, number + n as i64 + 1, at, &mut dice))
+        .collect()
 }
 
 fn ticket(company: &Company, day: Day, id: i64, created: Moment, dice: &mut Dice) -> Ticket {
@@ -63,8 +82,8 @@ fn ticket(company: &Company, day: Day, id: i64, created: Moment, dice: &mut Dice
     let solved = company.calendar.add_work(answered, work).max(answered + 60);
     Ticket {
         id,
-        title: *dice.pick(&names::TICKET_WORDS),
-        category: *dice.pick(&names::TICKET_CATEGORIES),
+        title: names::TICKET_WORDS[dice.below(10)],
+        category: names::TICKET_CATEGORIES[dice.below(6)],
         priority: ["high", "normal", "low"][rank],
         requester: company.anyone(day, dice),
         assignee: home.first + 2 + dice.below(home.size.saturating_sub(2).clamp(1, 12)),

@@ -98,7 +98,8 @@ const WINDOWS: [(i64, i64); 2] = [(9 * 60, 12 * 60), (13 * 60, 18 * 60)];
 impl Calendar {
     /// Asks `workday` once for every day of the span.
     pub(crate) fn sample(workday: &dyn Fn(NaiveDate) -> bool, from: Day, to: Day) -> Self {
-        let exceptions = (from..to).filter(|day| workday(date(*day)) != (weekday(*day) < 5)).map(date).collect();
+        let exceptions =
+            (from..to).filter(|day| workday(date(*day)) != (weekday(*day) < 5)).map(date).collect();
         Self { exceptions }
     }
 

@@ -33,7 +33,11 @@ pub struct World {
 impl World {
     /// Writes the systems of a new company with its history into `<dir>/company`. A creation that is
     /// killed leaves nothing behind that would be taken for a company.
-    pub async fn create(dir: &Path, settings: Settings, progress: &(dyn Fn(&str, u64, u64) + Send + Sync)) -> Result<Self, Error> {
+    pub async fn create(
+        dir: &Path,
+        settings: Settings,
+        progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
+    ) -> Result<Self, Error> {
         let folder = dir.join(COMPANY);
         if folder.exists() {
             return Err(Error::Exists(folder));
@@ -49,7 +53,8 @@ impl World {
         write_truth(&plan, &building)?;
         // The exports and the databases do not wait for each other.
         let (files, drops) = (plan.clone(), building.join("drops"));
-        let writing = tokio::task::spawn_blocking(move || history::write_drops(&files, &drops, &|_, _, _| {}));
+        let writing =
+            tokio::task::spawn_blocking(move || history::write_drops(&files, &drops, &|_, _, _| {}));
         fill(&plan, &building, progress).await?;
         writing.await.map_err(|e| Error::Settings(format!("writing the exports failed: {e}")))??;
         std::fs::rename(&building, &folder).map_err(|e| Error::file("create", &folder, e))?;
@@ -118,7 +123,8 @@ impl World {
             self.open.instances.extend(approvals::plan(company, mischief, day));
             self.open.tickets.extend(tickets::plan(company, day));
         }
-        self.today = Some((day, access::plan(company, mischief, day), attendance::plan(company, mischief, day)));
+        self.today =
+            Some((day, access::plan(company, mischief, day), attendance::plan(company, mischief, day)));
     }
 
     async fn step_desk(&mut self, until: Moment) -> Result<usize, Error> {
@@ -144,7 +150,8 @@ impl World {
     async fn step_oa(&mut self, until: Moment) -> Result<(usize, usize, usize), Error> {
         let (after, company) = (self.at, &self.plan.company);
         let (mut papers, mut steps, mut seen) = (0, 0, 0);
-        let mut bulks = [&oa::INSTANCES, &oa::TASKS, &oa::ATTENDANCE, &oa::ACCESS, &oa::EMPLOYEES].map(Bulk::new);
+        let mut bulks =
+            [&oa::INSTANCES, &oa::TASKS, &oa::ATTENDANCE, &oa::ACCESS, &oa::EMPLOYEES].map(Bulk::new);
         for instance in self.open.instances.iter().filter(|instance| instance.touched(after, until)) {
             papers += 1;
             bulks[0].extend(instance.row(company, until).into_iter().flatten());
@@ -181,7 +188,9 @@ impl World {
             return;
         }
         for person in 0..company.employees.len() {
-            if let Some(standing) = oa::standing(company, mischief, *start, person, until).filter(|s| within(s.updated)) {
+            if let Some(standing) =
+                oa::standing(company, mischief, *start, person, until).filter(|s| within(s.updated))
+            {
                 rows.extend(standing.row(company));
             }
         }
@@ -190,15 +199,18 @@ impl World {
 
 fn write_truth(plan: &Plan, folder: &Path) -> Result<(), Error> {
     let path = folder.join("ground_truth.json");
-    let mut entries: Vec<_> = plan.mischief.0.iter().map(|planted| planted.entry.clone()).collect();
-    entries.dedup_by(|a, b| a.id == b.id);
+    let entries: Vec<_> = plan.mischief.0.iter().map(|planted| planted.entry.clone()).collect();
     let text = serde_json::to_string_pretty(&GroundTruth(entries)).map_err(|e| Error::damaged(&path, e))?;
     std::fs::write(&path, text).map_err(|e| Error::file("write", &path, e))
 }
 
 /// Makes both databases up to the origin. Until they are whole nothing is synced: a creation that
 /// fails is begun again.
-async fn fill(plan: &Arc<Plan>, folder: &Path, progress: &(dyn Fn(&str, u64, u64) + Send + Sync)) -> Result<(), Error> {
+async fn fill(
+    plan: &Arc<Plan>,
+    folder: &Path,
+    progress: &(dyn Fn(&str, u64, u64) + Send + Sync),
+) -> Result<(), Error> {
     let fast = |name: &str| {
         SqliteConnectOptions::new()
             .filename(folder.join(name))

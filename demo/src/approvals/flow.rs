@@ -13,7 +13,15 @@ const ESCALATE_AFTER: f64 = 16.0 * 60.0;
 
 pub(super) fn run(company: &Company, mischief: &Mischief, draft: Draft, id: i64) -> Instance {
     let due = company.calendar.add_work(draft.at, draft.process.promise() * 60.0);
-    let mut way = Way { company, mischief, dice: Dice::new(company.seed, About::Instance, id, 0), draft, id, tasks: vec![], returns: vec![] };
+    let mut way = Way {
+        company,
+        mischief,
+        dice: Dice::new(company.seed, About::Instance, id, 0),
+        draft,
+        id,
+        tasks: vec![],
+        returns: vec![],
+    };
     let (finished, outcome) = way.walk();
     let Way { draft, tasks, returns, .. } = way;
     Instance {
@@ -139,14 +147,20 @@ impl Way<'_> {
         if escalates && assignee != company.chief() {
             let at = company.calendar.add_work(received, ESCALATE_AFTER);
             self.record(node, assignee, received, None, at, "transfer", "auto");
-            let superior = if company.is_officer(assignee) { company.chief() } else { company.vice_president(company.region_of(assignee)) };
+            let superior = if company.is_officer(assignee) {
+                company.chief()
+            } else {
+                company.vice_president(company.region_of(assignee))
+            };
             let waits = self.dice.lognormal(60.0, 0.6);
             let opened = company.calendar.add_work(at, waits);
             return self.decide(node, superior, at, opened);
         }
         let opened = match held_up {
             Some(free) => company.calendar.add_work(free, self.dice.uniform(5.0, 14.0 * 60.0)),
-            None => self.evening(assignee, received).unwrap_or_else(|| company.calendar.add_work(received, waits)),
+            None => {
+                self.evening(assignee, received).unwrap_or_else(|| company.calendar.add_work(received, waits))
+            }
         };
         // Nobody opens anything while the work stands still, also when it began before.
         let opened = match self.held_up(node, assignee, opened) {
@@ -158,7 +172,11 @@ impl Way<'_> {
 
     /// Planted hold-ups: when the person or the review works again.
     fn held_up(&self, node: &str, assignee: Person, at: Moment) -> Option<Moment> {
-        let stalled = || self.mischief.review_stalled(at).filter(|_| node == REVIEW && self.draft.process == Process::Expense);
+        let stalled = || {
+            self.mischief
+                .review_stalled(at)
+                .filter(|_| node == REVIEW && self.draft.process == Process::Expense)
+        };
         self.mischief.away(assignee, at).or_else(stalled)
     }
 
@@ -174,7 +192,11 @@ impl Way<'_> {
     fn decide(&mut self, node: &'static str, assignee: Person, received: Moment, opened: Moment) -> Moment {
         let touch = (self.dice.lognormal(4.0, 0.7) * 60.0) as i64 + 15;
         let office = self.company.calendar.is_workday(day_of(opened)) && (9..18).contains(&hour_of(opened));
-        let channel = if !office || self.dice.chance(self.company.employees[assignee].mobile) { "mobile" } else { "pc" };
+        let channel = if !office || self.dice.chance(self.company.employees[assignee].mobile) {
+            "mobile"
+        } else {
+            "pc"
+        };
         self.record(node, assignee, received, Some(opened), opened + touch, "agree", channel)
     }
 
@@ -211,7 +233,16 @@ impl Way<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one line of the task table")]
-    fn record(&mut self, node: &'static str, assignee: Person, received: Moment, opened: Option<Moment>, finished: Moment, result: &'static str, channel: &'static str) -> Moment {
+    fn record(
+        &mut self,
+        node: &'static str,
+        assignee: Person,
+        received: Moment,
+        opened: Option<Moment>,
+        finished: Moment,
+        result: &'static str,
+        channel: &'static str,
+    ) -> Moment {
         let sequence = self.tasks.len() as i64 + 1;
         let id = self.id * 100 + sequence;
         self.tasks.push(Task { id, node, sequence, assignee, received, opened, finished, result, channel });

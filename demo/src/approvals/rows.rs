@@ -70,7 +70,8 @@ impl Task {
     /// The row of `approval_tasks` at `now`, when received by then.
     pub(crate) fn row(&self, instance: i64, now: Moment) -> Option<Vec<Cell>> {
         let updated = self.changes().filter(|at| *at <= now).max().filter(|_| self.received <= now)?;
-        let past = |at: Option<Moment>| at.filter(|at| *at <= now).map_or(Cell::Null, |at| Cell::Text(stamp(at)));
+        let past =
+            |at: Option<Moment>| at.filter(|at| *at <= now).map_or(Cell::Null, |at| Cell::Text(stamp(at)));
         let done = self.finished <= now;
         Some(vec![
             Cell::Int(self.id),

@@ -50,9 +50,15 @@ impl GroundTruth {
 
     /// The case that explains an alert, if any. Labels of the alert that a case does not name are
     /// ignored; a consequence (`also`) needs no labels at all.
-    pub fn explains(&self, rule: &str, labels: &BTreeMap<String, String>, fired_at: DateTime<Utc>) -> Option<&Entry> {
+    pub fn explains(
+        &self,
+        rule: &str,
+        labels: &BTreeMap<String, String>,
+        fired_at: DateTime<Utc>,
+    ) -> Option<&Entry> {
         self.0.iter().find(|entry| {
-            let named = entry.rule == rule && entry.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+            let named =
+                entry.rule == rule && entry.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
             let follows = entry.also.iter().any(|other| other == rule);
             (named || follows) && entry.from <= fired_at && fired_at <= entry.until
         })

@@ -60,21 +60,37 @@ async fn content(folder: &Folder) -> Vec<String> {
     let company = folder.0.join(COMPANY);
     let mut all = Vec::new();
     for (file, tables) in [
-        ("oa.db", &["departments", "employees", "approval_instances", "approval_tasks", "attendance", "access_log", "world_clock"][..]),
+        (
+            "oa.db",
+            &[
+                "departments",
+                "employees",
+                "approval_instances",
+                "approval_tasks",
+                "attendance",
+                "access_log",
+                "world_clock",
+            ][..],
+        ),
         ("tickets.db", &["tickets", "world_clock"][..]),
     ] {
         let mut db = connect(&company.join(file)).await.unwrap();
         for table in tables {
-            let columns: Vec<String> =
-                sqlx::query_scalar("select name from pragma_table_info(?)").bind(*table).fetch_all(&mut db).await.unwrap();
+            let columns: Vec<String> = sqlx::query_scalar("select name from pragma_table_info(?)")
+                .bind(*table)
+                .fetch_all(&mut db)
+                .await
+                .unwrap();
             let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
             let sql = format!("select {} from {table} order by 1", quoted.join(" || '|' || "));
-            let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
+            let rows: Vec<String> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut db).await.unwrap();
             assert!(!rows.is_empty(), "{table} is empty");
             all.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
     }
-    let mut files: Vec<_> = std::fs::read_dir(company.join("drops")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(company.join("drops")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for file in files {
         all.push(format!("{:?} {:?}", file.file_name(), std::fs::read(&file).unwrap()));
@@ -160,8 +176,14 @@ async fn the_company_works_in_working_hours() {
     assert_eq!(on(db, "2026-11-22").await, 0, "a Sunday");
     assert!(on(db, "2026-10-10").await > 250, "a make-up Saturday");
     let sql = "select count(*) * 1.0 / count(distinct substr(submitted_at, 1, 10)) from approval_instances where process = 'expense' and substr(submitted_at, 9, 2)";
-    let ends: f64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("{sql} in ('28', '29', '30')"))).fetch_one(&mut *db).await.unwrap();
-    let middles: f64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("{sql} in ('12', '13', '14')"))).fetch_one(&mut *db).await.unwrap();
+    let ends: f64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("{sql} in ('28', '29', '30')")))
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
+    let middles: f64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("{sql} in ('12', '13', '14')")))
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
     assert!(ends > middles, "expenses peak at the end of the month: {ends} against {middles}");
 }
 
@@ -170,8 +192,18 @@ async fn approvals_wait_return_escalate_and_pass_by_themselves() {
     let folder = Folder::new();
     let mut world = create(&folder, small()).await;
     let sql = "select coalesce(result, 'open') || '/' || coalesce(channel, ''), count(*) from approval_tasks group by 1";
-    let kinds: BTreeSet<String> = sqlx::query(sql).fetch_all(&mut world.oa).await.unwrap().iter().map(|row| row.get(0)).collect();
-    for kind in ["agree/pc", "agree/mobile", "agree/auto", "return/pc", "reject/pc", "transfer/auto", "cancel/pc", "open/"] {
+    let kinds: BTreeSet<String> =
+        sqlx::query(sql).fetch_all(&mut world.oa).await.unwrap().iter().map(|row| row.get(0)).collect();
+    for kind in [
+        "agree/pc",
+        "agree/mobile",
+        "agree/auto",
+        "return/pc",
+        "reject/pc",
+        "transfer/auto",
+        "cancel/pc",
+        "open/",
+    ] {
         assert!(kinds.contains(kind), "no {kind} in {kinds:?}");
     }
     let sql = "select distinct status from approval_instances where status <> 'B' order by 1";
@@ -188,11 +220,14 @@ async fn planted_trouble_reaches_the_systems() {
     let mut world = create(&folder, small()).await;
     world.advance(at(date(2026, 12, 18), 9, 0)).await.unwrap();
     let truth = GroundTruth::read(&folder.0).unwrap();
-    let kinds: BTreeSet<&str> = truth.0.iter().filter(|entry| entry.phase == "live").map(|entry| &*entry.kind).collect();
+    let kinds: BTreeSet<&str> =
+        truth.0.iter().filter(|entry| entry.phase == "live").map(|entry| &*entry.kind).collect();
     assert!(kinds.len() >= 12, "{kinds:?}");
     assert!(truth.due(at(date(2026, 12, 18), 9, 0)).count() >= 12);
     let db = &mut world.oa;
-    let count = async |db: &mut SqliteConnection, sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(db).await.unwrap() };
+    let count = async |db: &mut SqliteConnection, sql: &'static str| -> i64 {
+        sqlx::query_scalar(sql).fetch_one(db).await.unwrap()
+    };
     let twice = "select count(*) from (select invoice_no from approval_instances where invoice_no is not null group by 1 having count(*) > 1)";
     assert_eq!(count(db, twice).await, 3, "two live, one in the past");
     let failed = "select max(n) from (select count(*) n from access_log where action = 'login_failed' group by employee_id, substr(at, 1, 15))";
@@ -221,7 +256,10 @@ async fn exports_are_as_messy_as_promised() {
     for mess in ["￥", "万,", "月", "/", "．"] {
         assert!(text.contains(mess), "no {mess}");
     }
-    assert!(text.contains("待定") || text.contains("见合同") || text.contains("待补") || text.contains("-13-45"), "no bad rows");
+    assert!(
+        text.contains("待定") || text.contains("见合同") || text.contains("待补") || text.contains("-13-45"),
+        "no bad rows"
+    );
     let ragged = text.lines().filter(|line| line.ends_with("请电话联系")).count();
     let months: usize = text.lines().count();
     assert!(months > 3_000, "{months} lines");
