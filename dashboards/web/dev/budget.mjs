@@ -35,7 +35,7 @@ const everything = [...closure([...entry, ...page, ...(words ? [words] : [])])];
 const first = everything.reduce((sum, name) => sum + (size[name] ?? 0), 0);
 const [largest, most] = Object.entries(size).sort((a, b) => b[1] - a[1])[0];
 const total = Object.values(size).reduce((a, b) => a + b, 0);
-const kb = (n) => `${(n / 1000).toFixed(1)} KB`;
+const kb = (n) => `${(n / 1000).toFixed(2)} KB`;
 const rules = [
   ['shell + first dashboard', first, 60_000],
   [`largest chunk (${largest})`, most, 240_000],
