@@ -1,11 +1,12 @@
 //! Which tables a statement reads.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, Visit};
 use store::{Problem, nearest};
 
 use crate::error::Error;
@@ -27,7 +28,7 @@ pub fn references(sql: &str) -> Result<Vec<TableName>, Problem> {
     if !matches!(inner.as_ref(), ast::Statement::Query(_)) {
         return Err(Problem::new("this is not a query").hint("write one SELECT"));
     }
-    let (found, _) = resolve_table_references(&statement, true).map_err(|e| problem(Error::from_datafusion(e)))?;
+    let found = tables_of(&statement).map_err(problem)?;
     let mut names = BTreeSet::new();
     for reference in &found {
         match name_of(reference) {
@@ -37,6 +38,41 @@ pub fn references(sql: &str) -> Result<Vec<TableName>, Problem> {
         }
     }
     Ok(names.into_iter().collect())
+}
+
+/// The relations of a statement, without its own CTEs and without table functions such as generate_series(…).
+pub(crate) fn tables_of(statement: &Statement) -> Result<Vec<TableReference>, Error> {
+    let (mut found, _) = resolve_table_references(statement, true).map_err(Error::from_datafusion)?;
+    let mut functions = Functions::default();
+    if let Statement::Statement(inner) = statement {
+        let _ = inner.visit(&mut functions);
+    }
+    found.retain(|reference| reference.schema().is_some() || !functions.called(reference.table()));
+    Ok(found)
+}
+
+#[derive(Default)]
+struct Functions {
+    called: BTreeSet<String>,
+    plain: BTreeSet<String>,
+}
+
+impl Functions {
+    fn called(&self, name: &str) -> bool {
+        self.called.contains(name) && !self.plain.contains(name)
+    }
+}
+
+impl ast::Visitor for Functions {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Table { name, args, .. } = factor {
+            let name = name.to_string().to_ascii_lowercase();
+            if args.is_some() { self.called.insert(name) } else { self.plain.insert(name) };
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// The single statement of a text.
@@ -107,6 +143,11 @@ mod tests {
             where r.id in (select id from guanlan.mart.vip)
             union all select * from (select * from clean.approvals) t";
         assert_eq!(read(sql), ["raw.events", "clean.approvals", "mart.orders", "mart.vip"]);
+    }
+
+    #[test]
+    fn a_table_function_is_no_table() {
+        assert_eq!(read("select * from generate_series(1, 3) g join orders on true"), ["mart.orders"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::action::{Add, Line};
 use super::commit::read_commit;
+use super::ordered::Ordered;
 use super::snapshot::{Kind, Next, Snapshot, file_of, from_millis};
 use crate::error::{Error, Result};
 use crate::table::TableName;
@@ -36,7 +37,7 @@ pub(crate) async fn delta_table(store: &Arc<dyn ObjectStore>, table: &TableName)
     let location = url::Url::parse(&format!("memory:///{}/", table.folder()))
         .map_err(|e| Error::damaged(table, format!("its place is not a URL: {e}")))?;
     let builder = DeltaTableBuilder::from_url(location.clone()).map_err(|e| failed(table, e))?;
-    builder.with_storage_backend(store.clone(), location).load().await.map_err(|e| failed(table, e))
+    builder.with_storage_backend(Arc::new(Ordered(store.clone())), location).load().await.map_err(|e| failed(table, e))
 }
 
 fn failed(table: &TableName, error: deltalake_core::DeltaTableError) -> Error {

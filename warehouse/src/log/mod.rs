@@ -7,6 +7,7 @@
 mod action;
 mod commit;
 mod load;
+mod ordered;
 mod snapshot;
 mod statistics;
 

@@ -10,6 +10,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use crate::error::{Error, Result};
+use super::yielding::Yielding;
 use crate::lineage::CATALOGUE;
 use crate::scan::Place;
 use crate::warehouse::Settings;
@@ -59,5 +60,10 @@ pub(crate) fn state(environment: Arc<RuntimeEnv>, settings: &Settings) -> Sessio
     if let Some(partitions) = settings.partitions {
         options.execution.target_partitions = partitions.max(1);
     }
-    SessionStateBuilder::new().with_config(config).with_runtime_env(environment).with_default_features().build()
+    SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(environment)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(Yielding))
+        .build()
 }

@@ -8,6 +8,7 @@ pub(crate) mod budget;
 mod catalogue;
 pub(crate) mod functions;
 pub(crate) mod gate;
+mod yielding;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ pub(crate) use catalogue::{Touched, open};
 
 use crate::catalog::TableInfo;
 use crate::error::{Error, Result};
-use crate::lineage::{name_of, one_statement};
+use crate::lineage::{name_of, one_statement, tables_of};
 use crate::metric::{self, MetricAnswer, MetricQuery};
 use crate::table::{TableName, Zone};
 use crate::warehouse::Warehouse;
@@ -141,7 +142,7 @@ impl Session {
         gate::length(sql)?;
         let statement = one_statement(sql)?;
         gate::admit(&statement, self.all())?;
-        self.known(context, &statement).await?;
+        self.known(&statement).await?;
         let plan = context.state().statement_to_plan(statement).await?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
@@ -150,9 +151,9 @@ impl Session {
 
     /// Every table of the statement exists for this principal; otherwise says which one was perhaps meant.
     /// A table that exists but may not be read is "not found" too.
-    async fn known(&self, context: &SessionContext, statement: &Statement) -> Result<()> {
+    async fn known(&self, statement: &Statement) -> Result<()> {
         let zones = self.zones();
-        for reference in context.state().resolve_table_references(statement)? {
+        for reference in tables_of(statement)? {
             let Some(name) = name_of(&reference).map_err(|e| self.suggest(&reference, e))? else {
                 if reference.table() == "df_settings" && !self.all() {
                     return Err(Error::NotFound { what: format!("table {reference}"), hint: None });
