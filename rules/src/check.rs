@@ -233,8 +233,9 @@ fn labels(spec: &RuleSpec, found: &mut Vec<Problem>) {
         (None, Condition::Rows(rows)) => rows.key.iter().collect(),
         _ => Vec::new(),
     };
+    let stale = matches!(spec.when, Condition::Stale(_));
     for name in spec.labels.keys() {
-        if own.contains(&name) {
+        if own.contains(&name) || (stale && name == "table") {
             let problem = Problem::new(format!("the label `{name}` already comes from the data"));
             found.push(problem.hint("choose another name").at_key("labels").at_key(name));
         }
@@ -246,6 +247,9 @@ fn texts(spec: &RuleSpec, found: &mut Vec<Problem>) {
     let mut known: Vec<&str> = template::BUILT_IN.to_vec();
     known.extend(spec.labels.keys().map(String::as_str));
     known.extend(spec.ask.iter().flat_map(|ask| ask.by.iter().map(String::as_str)));
+    if matches!(spec.when, Condition::Stale(_)) {
+        known.extend(["table", "since"]);
+    }
     let open = matches!(spec.when, Condition::Rows(_));
     for (language, texts) in [("zh", &spec.annotations.zh), ("en", &spec.annotations.en)] {
         let Some(Texts { summary, description, action }) = texts else { continue };

@@ -1,22 +1,33 @@
-//! From the outbox to the channel: claim → mute → send → record. The record and the outbox's own state
-//! change in one transaction; a kill before it sends the same message again under the same id.
+//! From the outbox to the channel: claim → mute → hold → group → send → record.
+//!
+//! An effect is one step of one alert for one channel. Effects become messages before anything is sent:
+//! the binding, the body and the id are written first, so that whatever happens to the process, the same
+//! message goes out again under the same id. The record and the outbox's own state change in one
+//! transaction.
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
-use serde_json::{Value, json};
-use store::{Claimed, Timestamp, micros};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use store::{Claimed, Effect, Timestamp, Transaction, micros};
 
+use crate::bind::Bound;
 use crate::error::Result;
+use crate::pace::Pace;
 use crate::spec::ChannelSpec;
 use crate::webhook::{self, Attempt, Outcome};
 use crate::{EFFECT_KIND, Rules};
 
 /// Channels served at once; one channel takes its messages one after the other, in their order.
 const CHANNELS_AT_ONCE: usize = 4;
+/// Effects of one pass: enough that what waited for an hour is grouped.
+const MOST: usize = 1_024;
+/// Messages whose turn comes at once when a channel answers again.
+const HASTENED: i64 = 100;
 
-/// What a pass of delivering came to.
+/// What a pass of delivering came to, in messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivered {
     pub accepted: usize,
@@ -25,19 +36,28 @@ pub struct Delivered {
 }
 
 impl Rules {
-    /// Delivers what is due, at most `limit` messages. A channel that fails is left alone for the rest of
-    /// the pass, so that an outage costs one attempt and not one for every waiting message.
+    /// Delivers what is due, claiming `limit` effects at a time. A channel that fails is left alone for a
+    /// while, so that an outage costs one attempt and not one for every waiting message.
     ///
     /// # Errors
     /// The metadata database cannot be read or written.
     pub async fn deliver(&self, channels: &BTreeMap<String, ChannelSpec>, limit: usize) -> Result<Delivered> {
         let mut queues: BTreeMap<String, Vec<Claimed>> = BTreeMap::new();
-        for claimed in self.outbox.claim(EFFECT_KIND, limit).await? {
-            let channel = claimed.effect.payload["channel"].as_str().unwrap_or_default().to_owned();
-            queues.entry(channel).or_default().push(claimed);
+        let (mut total, limit) = (0, limit.max(1));
+        while total < MOST {
+            let claimed = self.outbox.claim(EFFECT_KIND, limit).await?;
+            let count = claimed.len();
+            total += count;
+            for claimed in claimed {
+                let channel = claimed.effect.payload["channel"].as_str().unwrap_or_default().to_owned();
+                queues.entry(channel).or_default().push(claimed);
+            }
+            if count < limit {
+                break;
+            }
         }
         let passes: Vec<Result<Delivered>> = stream::iter(queues)
-            .map(|(channel, queue)| async move { self.serve(channels.get(&channel), &channel, queue).await })
+            .map(|(name, queue)| async move { self.serve(channels.get(&name), &name, queue).await })
             .buffer_unordered(CHANNELS_AT_ONCE)
             .collect()
             .await;
@@ -52,141 +72,237 @@ impl Rules {
     }
 
     async fn serve(&self, spec: Option<&ChannelSpec>, name: &str, queue: Vec<Claimed>) -> Result<Delivered> {
+        let Some(ChannelSpec::Webhook(hook)) = spec else {
+            let why = format!("there is no channel `{name}` in guanlan.yaml");
+            return self.give_up(&queue, name, &why).await;
+        };
+        let target = target(&hook.url);
+        if let Some(why) = self.closed(name, &target).await? {
+            return self.give_up(&queue, name, &why).await;
+        }
         let mut pass = Delivered::default();
-        let mut down: Option<(Timestamp, String)> = None;
-        let acked = self.acked(&queue).await?;
-        for claimed in queue {
-            let started = self.clock.now();
-            if let Some((until, why)) = &down {
-                self.postpone(&claimed, *until, why).await?;
+        // While a channel rests, nothing is bound: what comes in the meantime shares a message later.
+        let rests = self.paced(name, |pace, now| pace.rests(now));
+        let after_outage = self.paced(name, |pace, _| pace.is_failing());
+        let (bound, held) = self.bind(name, queue, after_outage, rests).await?;
+        pass.later += held;
+        let mut closed = false;
+        for message in bound {
+            if closed {
+                // The next pass finds the channel closed and gives the rest up, with the reason.
+                self.postpone(&message, self.clock.now()).await?;
                 pass.later += 1;
                 continue;
             }
-            let attempt = match spec {
-                // Someone already looks after it: saying that it fires would only disturb.
-                _ if acked.contains(&claimed.effect.id) => Attempt {
-                    status: None,
-                    response: "not sent: the alert was acknowledged before".into(),
-                    outcome: Outcome::Accepted,
-                },
-                Some(ChannelSpec::Webhook(hook)) => {
-                    let message = message(&claimed.effect.payload);
-                    webhook::send(hook, &self.base, &self.outbound, &claimed.effect.id, started, &message).await
-                }
-                None => Attempt {
-                    status: None,
-                    response: String::new(),
-                    outcome: Outcome::Never { error: format!("no channel `{name}` in guanlan.yaml") },
-                },
-            };
-            let next = match &attempt.outcome {
-                Outcome::Later { after, .. } => self.next(spec, claimed.attempt, *after),
-                Outcome::Accepted | Outcome::Never { .. } => None,
-            };
-            if let (Outcome::Later { error, .. }, Some(due)) = (&attempt.outcome, next) {
-                down = Some((due, error.clone()));
+            if let Err(until) = self.paced(name, Pace::take) {
+                self.postpone(&message, until).await?;
+                pass.later += 1;
+                continue;
             }
-            self.record(&claimed, name, &attempt, started, next).await?;
+            let started = self.clock.now();
+            let measured = Instant::now();
+            let attempt =
+                webhook::send(hook, &self.base, &self.outbound, &message.id, started, &message.body).await;
+            let (next, recovered) = match &attempt.outcome {
+                Outcome::Accepted => (None, self.paced(name, |pace, _| pace.succeeded())),
+                Outcome::Later { after, .. } => {
+                    self.paced(name, |pace, now| pace.failed(now, *after));
+                    (webhook::delay(hook, message.attempts + 1).map(|delay| self.due(delay, *after)), false)
+                }
+                Outcome::Gone { .. } => (None, false),
+            };
+            let took = measured.elapsed();
+            let done = Done { took, name, attempt: &attempt, started, next, recovered, target: &target };
+            self.record(&message, &done).await?;
             match (&attempt.outcome, next) {
                 (Outcome::Accepted, _) => pass.accepted += 1,
                 (Outcome::Later { .. }, Some(_)) => pass.later += 1,
                 _ => pass.dead += 1,
             }
+            if matches!(attempt.outcome, Outcome::Gone { .. }) {
+                tracing::error!(channel.name = %name, "the channel is closed: its receiver answered 410");
+                closed = true;
+            }
         }
         Ok(pass)
     }
 
-    /// When the next attempt is due: the schedule's delay or the receiver's wish, whichever is later,
-    /// with up to a tenth more so that messages do not come back in step. `None`: no more attempts.
-    fn next(&self, spec: Option<&ChannelSpec>, attempt: u32, wish: Option<Duration>) -> Option<Timestamp> {
-        let ChannelSpec::Webhook(hook) = spec?;
-        let delay = webhook::delay(hook, attempt)?.max(wish.unwrap_or_default());
+    /// The schedule's delay or the receiver's wish, whichever is longer, with up to a tenth more so that
+    /// messages do not come back in step.
+    fn due(&self, delay: Duration, wish: Option<Duration>) -> Timestamp {
         let mut random = [0u8; 1];
         self.clock.fill(&mut random);
-        Some(self.clock.now() + delay.mul_f64(1.0 + f64::from(random[0]) / 2560.0))
+        let delay = delay.max(wish.unwrap_or_default());
+        self.clock.now() + delay.mul_f64(1.0 + f64::from(random[0]) / 2560.0)
     }
 
-    async fn acked(&self, queue: &[Claimed]) -> Result<HashSet<String>> {
-        let mut acked = HashSet::new();
-        for claimed in queue.iter().filter(|c| c.effect.payload["type"] == "alert.firing") {
-            let found: Option<(i64,)> =
-                sqlx::query_as("SELECT 1 FROM alerts WHERE id = $1 AND acked_at IS NOT NULL")
-                    .bind(claimed.effect.payload["alert"].as_str().unwrap_or_default())
-                    .fetch_optional(self.db.pool())
-                    .await?;
-            if found.is_some() {
-                acked.insert(claimed.effect.id.clone());
-            }
-        }
-        Ok(acked)
+    fn paced<T>(&self, channel: &str, work: impl FnOnce(&mut Pace, Timestamp) -> T) -> T {
+        let now = self.clock.now();
+        // Every step leaves a pace consistent, so one that a panic interrupted elsewhere is still good.
+        let mut paces = self.paces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        work(paces.entry(channel.to_owned()).or_insert_with(|| Pace::new(now)), now)
     }
 
-    /// Puts a message back without an attempt of its own.
-    async fn postpone(&self, claimed: &Claimed, until: Timestamp, why: &str) -> Result<()> {
+    /// Why a channel takes nothing any more; another address opens it again.
+    async fn closed(&self, channel: &str, target: &str) -> Result<Option<String>> {
+        let found: Option<(String,)> =
+            sqlx::query_as("SELECT reason FROM closed_channels WHERE channel = $1 AND target = $2")
+                .bind(channel)
+                .bind(target)
+                .fetch_optional(self.db.pool())
+                .await?;
+        Ok(found.map(|(reason,)| reason))
+    }
+
+    /// Puts a bound message back without an attempt.
+    async fn postpone(&self, message: &Bound, until: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        self.outbox.later(&mut tx, &claimed.effect.id, until, why).await?;
-        sqlx::query("UPDATE deliveries SET next_at = $1, updated_at = $2 WHERE id = $3")
+        self.outbox.later(&mut tx, &message.carrier, until, "the channel is left alone for a while").await?;
+        sqlx::query("UPDATE deliveries SET next_at = $1, updated_at = $2 WHERE message = $3")
             .bind(micros(until))
             .bind(micros(self.clock.now()))
-            .bind(&claimed.effect.id)
+            .bind(&message.id)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
         Ok(())
     }
 
-    async fn record(
-        &self,
-        claimed: &Claimed,
-        channel: &str,
-        attempt: &Attempt,
-        started: Timestamp,
-        next: Option<Timestamp>,
-    ) -> Result<()> {
-        let id = &claimed.effect.id;
+    async fn record(&self, message: &Bound, done: &Done<'_>) -> Result<()> {
         let now = self.clock.now();
-        let (state, error) = match (&attempt.outcome, next) {
+        let (state, error) = match (&done.attempt.outcome, done.next) {
             (Outcome::Accepted, _) => ("accepted", ""),
             (Outcome::Later { error, .. }, Some(_)) => ("waiting", error.as_str()),
-            (Outcome::Later { error, .. }, None) | (Outcome::Never { error }, _) => ("dead", error.as_str()),
+            (Outcome::Later { error, .. }, None) | (Outcome::Gone { error }, _) => ("dead", error.as_str()),
         };
+        let attempt = message.attempts + 1;
         let mut tx = self.db.begin().await?;
-        match (state, next) {
-            ("accepted", _) => self.outbox.done(&mut tx, id).await?,
-            ("waiting", Some(due)) => self.outbox.later(&mut tx, id, due, error).await?,
-            _ => self.outbox.dead(&mut tx, id, error).await?,
-        }
+        self.close_effects(&mut tx, message, state, done.next, error).await?;
+        sqlx::query("UPDATE messages SET attempts = $1 WHERE id = $2")
+            .bind(i64::from(attempt))
+            .bind(&message.id)
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(
-            "UPDATE deliveries SET state = $1, attempts = attempts + 1, next_at = $2, updated_at = $3 WHERE id = $4",
+            "UPDATE deliveries SET state = $1, attempts = $2, next_at = $3, updated_at = $4, error = $5 \
+             WHERE message = $6",
         )
         .bind(state)
-        .bind(next.filter(|_| state == "waiting").map(micros))
+        .bind(i64::from(attempt))
+        .bind(done.next.map(micros))
         .bind(micros(now))
-        .bind(id)
+        .bind(error)
+        .bind(&message.id)
         .execute(&mut *tx)
         .await?;
         sqlx::query(
             "INSERT INTO delivery_attempts (delivery, attempt, at, status, ms, response, error) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (delivery, attempt) DO NOTHING",
         )
-        .bind(id)
-        .bind(i64::from(claimed.attempt))
-        .bind(micros(started))
-        .bind(attempt.status.map(i64::from))
-        .bind((now - started).num_milliseconds())
-        .bind(&attempt.response)
+        .bind(&message.id)
+        .bind(i64::from(attempt))
+        .bind(micros(done.started))
+        .bind(done.attempt.status.map(i64::from))
+        .bind(i64::try_from(done.took.as_millis()).unwrap_or(i64::MAX))
+        .bind(&done.attempt.response)
         .bind(error)
         .execute(&mut *tx)
         .await?;
+        if matches!(done.attempt.outcome, Outcome::Gone { .. }) {
+            self.close(&mut tx, done, error).await?;
+        }
+        if done.recovered {
+            self.hasten(&mut tx, done.name, &message.id).await?;
+        }
         tx.commit().await?;
         if state == "dead" {
-            tracing::error!(channel.name = %channel, delivery.id = %id, error = %error, "a message is given up; see system.deliveries");
+            tracing::error!(channel.name = %done.name, delivery.id = %message.id, error = %error, "a message is given up; see system.deliveries");
+        }
+        Ok(())
+    }
+
+    /// The outbox's side of an attempt. A message that was hastened is carried by an effect of its own.
+    async fn close_effects(
+        &self,
+        tx: &mut Transaction,
+        message: &Bound,
+        state: &str,
+        next: Option<Timestamp>,
+        error: &str,
+    ) -> Result<()> {
+        let hastened = message.carrier != message.id;
+        match (state, next) {
+            ("waiting", Some(due)) if !hastened => self.outbox.later(tx, &message.id, due, error).await?,
+            // Its own turn on the schedule still stands.
+            ("waiting", _) => self.outbox.done(tx, &message.carrier).await?,
+            ("accepted", _) => {
+                self.outbox.done(tx, &message.id).await?;
+                if hastened {
+                    self.outbox.done(tx, &message.carrier).await?;
+                }
+            }
+            _ => {
+                self.outbox.dead(tx, &message.id, error).await?;
+                if hastened {
+                    self.outbox.done(tx, &message.carrier).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&self, tx: &mut Transaction, done: &Done<'_>, reason: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO closed_channels (channel, target, closed_at, reason) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (channel) DO UPDATE SET target = excluded.target, closed_at = excluded.closed_at, \
+               reason = excluded.reason",
+        )
+        .bind(done.name)
+        .bind(done.target)
+        .bind(micros(self.clock.now()))
+        .bind(reason)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// A channel answers again: what waits for a late turn on the schedule is sent now.
+    async fn hasten(&self, tx: &mut Transaction, channel: &str, except: &str) -> Result<()> {
+        let now = self.clock.now();
+        let waiting: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT m.id, m.attempts FROM messages m JOIN deliveries d ON d.id = m.id \
+             WHERE d.channel = $1 AND d.state = 'waiting' AND m.id <> $2 ORDER BY m.created_at, m.id LIMIT $3",
+        )
+        .bind(channel)
+        .bind(except)
+        .bind(HASTENED)
+        .fetch_all(&mut **tx)
+        .await?;
+        for (message, attempts) in waiting {
+            let id = format!("{message}-again{attempts}");
+            let payload = json!({"channel": channel, "message": message});
+            self.outbox.put(tx, &Effect { id, kind: EFFECT_KIND.to_owned(), payload, due: now }).await?;
         }
         Ok(())
     }
 }
 
-/// What goes over the wire: our own bookkeeping stays here.
-fn message(payload: &Value) -> Value {
-    json!({"type": payload["type"], "timestamp": payload["timestamp"], "data": payload["data"]})
+/// One attempt and what follows from it.
+struct Done<'a> {
+    /// Real time, also where the clock runs fast: it tells of the receiver.
+    took: Duration,
+    name: &'a str,
+    attempt: &'a Attempt,
+    started: Timestamp,
+    next: Option<Timestamp>,
+    recovered: bool,
+    target: &'a str,
 }
+
+/// An address as it is remembered: it may hold a token.
+fn target(url: &str) -> String {
+    Sha256::digest(url.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

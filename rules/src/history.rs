@@ -47,14 +47,14 @@ pub struct AlertFilter {
     #[serde(default)]
     pub limit: Option<usize>,
     #[serde(default)]
-    pub before: Option<i64>,
+    pub before: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct AlertPage {
     pub alerts: Vec<AlertRow>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<i64>,
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -207,18 +207,18 @@ impl Rules {
         let state = filter.state.as_deref().unwrap_or("told");
         let rows = sqlx::query(AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM alerts WHERE ($1 = 'all' OR state = $1 OR ($1 = 'told' AND state <> 'pending')) \
-             AND ($2 IS NULL OR rule = $2) AND ($3 IS NULL OR severity = $3) AND ($4 IS NULL OR started_at < $4) \
-             ORDER BY started_at DESC, id DESC LIMIT $5"
+             AND ($2 IS NULL OR rule = $2) AND ($3 IS NULL OR severity = $3) AND ($4 IS NULL OR id < $4) \
+             ORDER BY id DESC LIMIT $5"
         )))
         .bind(state)
         .bind(&filter.rule)
         .bind(&filter.severity)
-        .bind(filter.before)
+        .bind(&filter.before)
         .bind(limit as i64)
         .fetch_all(self.db.pool())
         .await?;
         let alerts = rows.iter().map(|r| read(r).map(|s| s.row)).collect::<Result<Vec<_>>>()?;
-        let next = (alerts.len() == limit).then(|| alerts.last().map(|a| micros(a.started_at))).flatten();
+        let next = (alerts.len() == limit).then(|| alerts.last().map(|a| a.id.clone())).flatten();
         Ok(AlertPage { alerts, next })
     }
 
@@ -320,7 +320,8 @@ impl Rules {
     async fn deliveries(&self, alert: &str) -> Result<Vec<Delivery>> {
         type Head = (String, String, String, String, i64, Option<i64>);
         let heads: Vec<Head> = sqlx::query_as(
-            "SELECT id, channel, kind, state, attempts, next_at FROM deliveries WHERE alert = $1 ORDER BY created_at, id LIMIT 100",
+            "SELECT COALESCE(message, id), channel, kind, state, attempts, next_at FROM deliveries WHERE alert = $1 \
+             ORDER BY created_at, id LIMIT 100",
         )
         .bind(alert)
         .fetch_all(self.db.pool())

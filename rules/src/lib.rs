@@ -7,7 +7,8 @@
 //! Never here: definitions of numbers (it asks metrics), HTTP routes.
 //!
 //! Reading order: `spec` (the YAML) and `check`, `series` → `judge` → `episode` (pure), `template`,
-//! `evaluate`, `deliver` with `webhook`, and `history` for those who look.
+//! `observe` → `evaluate` → `record`, `bind` → `deliver` with `webhook`, `history` for those who look, and
+//! `backtest` for those who write rules.
 
 mod error;
 mod spec;
@@ -23,11 +24,19 @@ mod template;
 mod tables;
 mod history;
 mod observe;
+mod record;
 mod evaluate;
+mod backtest;
+
+mod message;
+mod pace;
 mod webhook;
+mod bind;
 mod deliver;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use access::Outbound;
 use serde::Serialize;
@@ -35,6 +44,7 @@ use store::{Metadata, Outbox, SharedClock};
 use tokio::sync::broadcast;
 use warehouse::{Title, Warehouse};
 
+pub use backtest::{Backtest, WouldBe};
 pub use check::check;
 pub use deliver::Delivered;
 pub use episode::{Ending, Episode, Patience, State, Transition, advance};
@@ -76,6 +86,8 @@ pub struct Rules {
     /// Relative paths of secret files start here.
     base: PathBuf,
     changes: broadcast::Sender<AlertChanged>,
+    /// How each channel is spoken to.
+    paces: Mutex<HashMap<String, pace::Pace>>,
 }
 
 impl Rules {
@@ -89,7 +101,7 @@ impl Rules {
     ) -> Result<Self> {
         db.migrate("rules", tables::STEPS).await?;
         let (changes, _) = broadcast::channel(CHANGES);
-        Ok(Self { warehouse, db, outbox, outbound, clock, base: base.into(), changes })
+        Ok(Self { warehouse, db, outbox, outbound, clock, base: base.into(), changes, paces: Mutex::default() })
     }
 
     /// Alerts as they fire and resolve.

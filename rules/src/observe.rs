@@ -1,20 +1,20 @@
 //! What a rule sees: every series of its metric, the rows of its query, or how stale its table is,
 //! each with a verdict and the evidence for it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 
 use access::Principal;
 use arrow::array::RecordBatch;
+use chrono::{NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Timestamp;
-use warehouse::metric::{Compare, Filter, Grain, MetricAnswer, MetricQuery, MetricUnit};
-use warehouse::{Error, Range, Result, Warehouse};
+use warehouse::metric::{Compare, Filter, Grain, MetricQuery, MetricSpec, MetricUnit};
+use warehouse::{Calendar, Error, Range, Result, Warehouse};
 
 use crate::judge::{Reading, Unknown, Verdict, evidence, judge};
-use crate::series::{Frame, Key, Nature, Series, delta, start_of};
-use crate::spec::{Against, Ask, Condition, Rows, RuleSpec, Stale};
+use crate::series::{Frame, Key, Nature, Series, Values, delta, start_of};
+use crate::spec::{Against, Ask, Change, Condition, Rows, RuleSpec, Seasonal, Stale};
 
 pub(crate) type Labels = BTreeMap<String, String>;
 
@@ -22,6 +22,11 @@ pub(crate) type Labels = BTreeMap<String, String>;
 const MOST_SERIES: usize = 5_000;
 /// Points kept as evidence.
 const EVIDENCE_POINTS: usize = 400;
+/// Columns of a row kept as evidence, and bytes of each.
+const MOST_COLUMNS: usize = 60;
+const LONGEST_CELL: usize = 2_000;
+/// A dimension or column without a value.
+const NOTHING: &str = "—";
 
 /// One series with its verdict.
 #[derive(Debug, Clone)]
@@ -59,121 +64,118 @@ pub struct EvidencePoint {
     pub partial: bool,
 }
 
-/// Answers that the rules of one pass share: rules over the same metric, window and split cost one query.
-#[derive(Default)]
-pub(crate) struct Answers(HashMap<MetricQuery, Arc<MetricAnswer>>);
-
-impl Answers {
-    async fn ask(&mut self, warehouse: &Warehouse, query: MetricQuery) -> Result<Arc<MetricAnswer>> {
-        if let Some(answer) = self.0.get(&query) {
-            return Ok(answer.clone());
-        }
-        let answer = Arc::new(warehouse.session(&Principal::system()).metric(&query).await?);
-        self.0.insert(query, answer.clone());
-        Ok(answer)
-    }
+/// What is asked of the warehouse for a rule: rules that ask the same share the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    pub(crate) now: MetricQuery,
+    /// The window before, for rules that compare windows.
+    pub(crate) before: Option<MetricQuery>,
 }
 
-/// Observes one rule at `now`.
-pub(crate) async fn observe(
-    warehouse: &Warehouse,
-    spec: &RuleSpec,
-    now: Timestamp,
-    answers: &mut Answers,
-) -> Result<Vec<Observation>> {
-    match (&spec.when, &spec.ask) {
-        (Condition::Stale(stale), _) => Ok(vec![freshness(warehouse, stale, now).await?]),
-        (Condition::Rows(rows), _) => found(warehouse, rows).await,
-        (_, Some(ask)) => judged(warehouse, spec, ask, now, answers).await,
-        (_, None) => Err(Error::Invalid { message: "the rule has no `ask`; run `guanlan check`".into() }),
-    }
-}
-
-async fn judged(
-    warehouse: &Warehouse,
-    spec: &RuleSpec,
-    ask: &Ask,
-    now: Timestamp,
-    answers: &mut Answers,
-) -> Result<Vec<Observation>> {
-    let definitions = warehouse.definitions();
-    let Some(metric) = definitions.metrics.get(&ask.metric) else {
-        let what = format!("metric `{}`", ask.metric);
-        return Err(Error::NotFound { what, hint: Some("run `guanlan check`".into()) });
+/// The question of a rule at `now`; `None` for rules that ask no metric.
+pub(crate) fn question(spec: &RuleSpec, now: Timestamp, calendar: &Calendar) -> Option<Question> {
+    let ask = spec.ask.as_ref()?;
+    let against = match &spec.when {
+        Condition::Change(change) => Some(change.against),
+        _ => None,
     };
-    let (unit, nature) = (metric.unit, Nature::of(metric));
-    let mut frame = frame(warehouse, spec, ask, now, answers).await?;
-    let axis = std::mem::take(&mut frame.axis);
-    let seen = frame.series.into_iter().take(MOST_SERIES).map(|(key, values)| {
-        let series = Series { axis: &axis, values: &values, nature };
+    let Some(grain) = ask.grain else {
+        let range = Range { from: now - delta(ask.window.0), to: now };
+        let back = against.map(|against| match against {
+            Against::Previous => delta(ask.window.0),
+            Against::LastWeek => TimeDelta::days(7),
+            // Whole weeks, so that the same weekdays are compared.
+            Against::LastYear => TimeDelta::days(364),
+        });
+        let before = back.map(|back| query(ask, Range { from: range.from - back, to: range.to - back }));
+        return Some(Question { now: query(ask, range), before });
+    };
+    let range = Range { from: reach(spec, ask, grain, now, calendar), to: now };
+    let compare = (against == Some(Against::LastYear)).then_some(Compare::LastYear);
+    Some(Question { now: MetricQuery { grain: Some(grain), compare, ..query(ask, range) }, before: None })
+}
+
+/// How far back values are needed: the window, or further where the condition looks further. Begins with a
+/// bucket, and with two more, since the newest complete bucket may be the last but one.
+fn reach(spec: &RuleSpec, ask: &Ask, grain: Grain, now: Timestamp, calendar: &Calendar) -> Timestamp {
+    let needed = match &spec.when {
+        Condition::Seasonal(Seasonal { history: Some(history), .. }) => delta(history.0),
+        Condition::Change(Change { against: Against::LastWeek, .. }) => TimeDelta::days(8),
+        _ => TimeDelta::zero(),
+    };
+    let mut from = start_of(grain, now - delta(ask.window.0).max(needed), calendar);
+    for _ in 0..2 {
+        from = start_of(grain, from - TimeDelta::seconds(1), calendar);
+    }
+    from
+}
+
+/// Every series of an answer, as it stood at the question's end.
+pub(crate) async fn answer(warehouse: &Warehouse, question: &Question) -> Result<Frame> {
+    let (session, calendar) = (warehouse.session(&Principal::system()), warehouse.calendar());
+    let answer = session.metric(&question.now).await?;
+    let frame = match question.now.grain {
+        Some(grain) => Frame::by_time(answer, grain, question.now.range.to, calendar),
+        None => {
+            let before = match &question.before {
+                Some(before) => Some(session.metric(before).await?),
+                None => None,
+            };
+            Frame::of_window(answer, before, calendar)
+        }
+    };
+    if frame.series.len() > MOST_SERIES {
+        return Err(Error::Invalid {
+            message: format!(
+                "the rule would watch {} series, more than {MOST_SERIES}; split by fewer dimensions, or filter",
+                frame.series.len()
+            ),
+        });
+    }
+    Ok(frame)
+}
+
+/// Observes a rule that asks no metric.
+pub(crate) async fn observe(warehouse: &Warehouse, spec: &RuleSpec, now: Timestamp) -> Result<Vec<Observation>> {
+    match &spec.when {
+        Condition::Stale(stale) => Ok(vec![freshness(warehouse, stale, now).await?]),
+        Condition::Rows(rows) => found(warehouse, rows).await,
+        _ => Err(Error::Invalid { message: "the rule has no `ask`; run `guanlan check`".into() }),
+    }
+}
+
+/// Judges every series of a frame.
+pub(crate) fn judged(spec: &RuleSpec, frame: &Frame, metrics: &BTreeMap<String, MetricSpec>) -> Vec<Observation> {
+    let Some((ask, metric)) = spec.ask.as_ref().and_then(|ask| Some((ask, metrics.get(&ask.metric)?))) else {
+        return Vec::new();
+    };
+    let nature = Nature::of(metric);
+    let judge_one = |(key, values): (&Key, &Values)| {
+        let series = Series { axis: &frame.axis, values, nature };
         let verdict = judge(&spec.when, &series);
         // The picture is drawn only for what is outside; most series are fine.
         let points = match verdict {
             Verdict::Outside(_) => picture(spec, &series),
             _ => Vec::new(),
         };
-        Observation {
-            labels: labels(&ask.by, &key),
-            columns: BTreeMap::new(),
-            verdict,
-            evidence: Evidence { metric: Some(ask.metric.clone()), unit: Some(unit), points, row: BTreeMap::new() },
-        }
-    });
-    Ok(seen.collect())
-}
-
-async fn frame(
-    warehouse: &Warehouse,
-    spec: &RuleSpec,
-    ask: &Ask,
-    now: Timestamp,
-    answers: &mut Answers,
-) -> Result<Frame> {
-    let calendar = warehouse.calendar();
-    let from = now - delta(ask.window.0);
-    let change = match &spec.when {
-        Condition::Change(change) => Some(change.against),
-        _ => None,
+        let evidence =
+            Evidence { metric: Some(ask.metric.clone()), unit: Some(metric.unit), points, row: BTreeMap::new() };
+        Observation { labels: labels(&ask.by, key), columns: BTreeMap::new(), verdict, evidence }
     };
-    match ask.grain {
-        Some(grain) => {
-            // Windows begin with a bucket, so that rules of one pass share answers.
-            let compare = (change == Some(Against::LastYear)).then_some(Compare::LastYear);
-            let range = Range { from: start_of(grain, from, calendar), to: now };
-            let query = MetricQuery { compare, ..question(ask, Some(grain), range) };
-            let answer = answers.ask(warehouse, query).await?;
-            Ok(Frame::by_time(MetricAnswer::clone(&answer), grain, now, calendar))
-        }
-        None => {
-            let answer = answers.ask(warehouse, question(ask, None, Range { from, to: now })).await?;
-            let back = change.map(|against| match against {
-                Against::Previous => delta(ask.window.0),
-                Against::LastWeek => chrono::TimeDelta::days(7),
-                Against::LastYear => chrono::TimeDelta::days(364),
-            });
-            let base = match back {
-                Some(back) => {
-                    let range = Range { from: from - back, to: now - back };
-                    Some(MetricAnswer::clone(&*answers.ask(warehouse, question(ask, None, range)).await?))
-                }
-                None => None,
-            };
-            Ok(Frame::of_window(MetricAnswer::clone(&answer), base, calendar))
-        }
-    }
+    frame.series.iter().map(judge_one).collect()
 }
 
-fn question(ask: &Ask, grain: Option<Grain>, range: Range) -> MetricQuery {
+fn query(ask: &Ask, range: Range) -> MetricQuery {
     let filters = ask
         .filters
         .iter()
         .map(|(dimension, values)| Filter { dimension: dimension.clone(), values: values.clone(), exclude: false })
         .collect();
-    MetricQuery { grain, by: ask.by.clone(), filters, ..MetricQuery::new(ask.metric.clone(), range) }
+    MetricQuery { by: ask.by.clone(), filters, ..MetricQuery::new(ask.metric.clone(), range) }
 }
 
-fn labels(by: &[String], key: &Key) -> Labels {
-    by.iter().zip(key).map(|(name, value)| (name.clone(), value.clone().unwrap_or_else(|| "—".into()))).collect()
+pub(crate) fn labels(by: &[String], key: &Key) -> Labels {
+    by.iter().zip(key).map(|(name, value)| (name.clone(), value.clone().unwrap_or_else(|| NOTHING.to_owned()))).collect()
 }
 
 fn picture(spec: &RuleSpec, series: &Series<'_>) -> Vec<EvidencePoint> {
@@ -213,44 +215,77 @@ async fn freshness(warehouse: &Warehouse, stale: &Stale, now: Timestamp) -> Resu
     Ok(Observation { labels, columns: BTreeMap::from([("since".to_owned(), since)]), verdict, evidence })
 }
 
-async fn found(warehouse: &Warehouse, rows: &Rows) -> Result<Vec<Observation>> {
+/// The rows of a rule's query, each one out of bounds by being there.
+pub(crate) async fn found(warehouse: &Warehouse, rows: &Rows) -> Result<Vec<Observation>> {
     let answer = warehouse.session(&Principal::system()).sql(&rows.sql).await?;
     for name in rows.key.iter().chain(&rows.value).chain(&rows.at) {
         if answer.schema.field_with_name(name).is_err() {
-            return Err(Error::Invalid { message: format!("the rule's query has no column `{name}`") });
+            let known: Vec<&str> = answer.schema.fields().iter().map(|f| f.name().as_str()).collect();
+            return Err(Error::Invalid {
+                message: format!("the rule's query has no column `{name}`; it has {}", known.join(", ")),
+            });
         }
     }
     let (batches, truncated) = answer.collect(MOST_SERIES).await?;
+    // Which rows come first may differ from pass to pass: judging some of them would make alerts come and go.
     if truncated {
-        tracing::warn!(rows = MOST_SERIES, "a rule's query returns more rows than one rule may have alerts");
+        return Err(Error::Invalid {
+            message: format!("the rule's query returns more than {MOST_SERIES} rows; make it say which ones matter"),
+        });
     }
     let mut all = Vec::new();
+    let mut known = HashSet::new();
     for batch in &batches {
-        all.extend(objects(batch)?.into_iter().map(|row| of_row(rows, row)));
+        for row in objects(batch)? {
+            let seen = of_row(rows, row, warehouse.calendar());
+            if known.insert(seen.labels.clone()) {
+                all.push(seen);
+            }
+        }
     }
     Ok(all)
 }
 
-fn of_row(rows: &Rows, row: BTreeMap<String, Value>) -> Observation {
+fn of_row(rows: &Rows, row: BTreeMap<String, Value>, calendar: &Calendar) -> Observation {
+    let row: BTreeMap<String, Value> =
+        row.into_iter().take(MOST_COLUMNS).map(|(name, value)| (name, bounded(value))).collect();
     let text = |value: &Value| match value {
-        Value::Null => "—".to_owned(),
+        Value::Null => NOTHING.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let columns: BTreeMap<String, String> = row.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-    let labels = rows
-        .key
-        .iter()
-        .map(|k| (k.clone(), columns.get(k).cloned().unwrap_or_else(|| "—".into())))
-        .collect();
+    let label = |k: &String| (k.clone(), columns.get(k).cloned().unwrap_or_else(|| NOTHING.to_owned()));
+    let labels = rows.key.iter().map(label).collect();
     let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
-    let moment = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
+    let column = |name: &Option<String>| name.as_ref().and_then(|name| row.get(name));
     let reading = Reading {
-        value: rows.value.as_ref().and_then(|v| row.get(v)).and_then(number),
-        at: rows.at.as_ref().and_then(|v| row.get(v)).and_then(moment),
+        value: column(&rows.value).and_then(number),
+        at: column(&rows.at).and_then(|value| moment(value.as_str()?, calendar)),
         ..Reading::default()
     };
     Observation { labels, columns, verdict: Verdict::Outside(reading), evidence: Evidence { row, ..Evidence::default() } }
+}
+
+/// A moment, or without a zone a wall-clock time or day of the site.
+fn moment(text: &str, calendar: &Calendar) -> Option<Timestamp> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at);
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Some(calendar.midnight(day));
+    }
+    let wall = text.parse::<NaiveDateTime>().ok()?;
+    calendar.timezone().from_local_datetime(&wall).earliest().map(|t| t.to_utc())
+}
+
+/// A cell as evidence keeps it.
+fn bounded(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > LONGEST_CELL => text.chars().take(LONGEST_CELL / 4).collect::<String>().into(),
+        Value::Array(_) | Value::Object(_) => value.to_string().chars().take(LONGEST_CELL / 4).collect::<String>().into(),
+        other => other,
+    }
 }
 
 /// The rows of a batch as JSON objects.
@@ -258,7 +293,9 @@ fn objects(batch: &RecordBatch) -> Result<Vec<BTreeMap<String, Value>>> {
     let mut writer = arrow::json::ArrayWriter::new(Vec::new());
     writer.write(batch)?;
     writer.finish()?;
-    let invalid = |e: serde_json::Error| Error::Invalid { message: format!("a row of the rule's query has no JSON form: {e}") };
+    let invalid = |e: serde_json::Error| Error::Invalid {
+        message: format!("a row of the rule's query has no JSON form: {e}; cast its columns to text or numbers"),
+    };
     let bytes = writer.into_inner();
     if bytes.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(&bytes).map_err(invalid) }
 }

@@ -22,6 +22,14 @@ CREATE INDEX deliveries_alert ON deliveries (alert);
 CREATE TABLE delivery_attempts (
   delivery TEXT NOT NULL, attempt BIGINT NOT NULL, at BIGINT NOT NULL, status BIGINT, ms BIGINT NOT NULL,
   response TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (delivery, attempt));
+", "
+CREATE TABLE messages (
+  id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL, attempts BIGINT NOT NULL, created_at BIGINT NOT NULL);
+ALTER TABLE deliveries ADD COLUMN message TEXT;
+ALTER TABLE deliveries ADD COLUMN error TEXT;
+CREATE INDEX deliveries_message ON deliveries (message);
+CREATE TABLE closed_channels (
+  channel TEXT PRIMARY KEY, target TEXT NOT NULL, closed_at BIGINT NOT NULL, reason TEXT NOT NULL);
 "];
 
 /// `system.alerts`, `system.alert_events`, `system.deliveries`, `system.delivery_attempts`.
@@ -66,11 +74,13 @@ pub fn system_tables() -> Vec<SystemTable> {
             "deliveries",
             &[
                 ("id", &text),
+                ("message", &text),
                 ("alert", &text),
                 ("channel", &text),
                 ("kind", &text),
                 ("state", &text),
                 ("attempts", &whole),
+                ("error", &text),
                 ("next_at", &at),
                 ("created_at", &at),
                 ("updated_at", &at),
