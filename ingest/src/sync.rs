@@ -6,6 +6,7 @@
 mod cursors;
 mod flow;
 mod intake;
+mod landing;
 mod runs;
 
 use std::path::Path;

@@ -1,0 +1,245 @@
+//! Groups into the table: rows and cursor in one commit, rejected rows before them.
+
+use arrow::record_batch::RecordBatch;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use serde_json::Value;
+use store::new_id;
+use warehouse::{Landing, LoadMark};
+
+use super::flow::{Flow, Rejects};
+use super::intake::{Intake, Pulls, of_metadata, of_warehouse};
+use super::{Progress, cursors};
+use crate::error::SourceError;
+use crate::source::{Cursor, FilePart, Pull};
+use crate::spec::ModeSpec;
+
+/// A complete group: everything up to a landing boundary.
+pub(super) struct Group {
+    pub(super) rows: Vec<RecordBatch>,
+    pub(super) rejected: Vec<RecordBatch>,
+    pub(super) file: Option<FilePart>,
+    pub(super) cursor: Cursor,
+}
+
+impl Group {
+    pub(super) fn of(pulls: Vec<Pull>) -> Self {
+        let mut group = Group { rows: Vec::new(), rejected: Vec::new(), file: None, cursor: Value::Null };
+        for pull in pulls {
+            group.rows.push(pull.rows);
+            group.rejected.extend(pull.rejected);
+            group.file = pull.file;
+            group.cursor = pull.cursor;
+        }
+        group
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.rows.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl Intake<'_> {
+    /// How a group lands.
+    fn how(&self, file: Option<&FilePart>) -> Landing {
+        match (file, &self.spec.mode) {
+            (Some(FilePart { name, again: true }), _) => Landing::ReplaceFile { file: name.clone() },
+            (Some(_), _) => Landing::Append,
+            (None, Some(ModeSpec::Incremental(_))) => Landing::Append,
+            (None, Some(ModeSpec::Upsert(u))) => Landing::Upsert { keys: u.key.clone() },
+            (None, Some(ModeSpec::Full(_)) | None) => Landing::Replace,
+        }
+    }
+
+    /// Lands complete groups, those that are appended together in one commit.
+    pub(super) async fn land(
+        &mut self,
+        groups: Vec<Group>,
+        progress: &dyn Progress,
+    ) -> Result<(), SourceError> {
+        let mut together: Vec<Group> = Vec::new();
+        for group in groups {
+            let again = group.file.as_ref().is_some_and(|f| f.again);
+            if again {
+                self.land_together(std::mem::take(&mut together), progress).await?;
+                self.land_together(vec![group], progress).await?;
+            } else {
+                together.push(group);
+            }
+        }
+        self.land_together(together, progress).await
+    }
+
+    async fn land_together(
+        &mut self,
+        groups: Vec<Group>,
+        progress: &dyn Progress,
+    ) -> Result<(), SourceError> {
+        let Some(first) = groups.first() else { return Ok(()) };
+        let how = self.how(first.file.as_ref());
+        let rows: Vec<RecordBatch> = groups.iter().flat_map(|g| g.rows.iter().cloned()).collect();
+        match self.commit(stream::iter(rows.into_iter().map(Ok)).boxed(), how, &groups).await {
+            Ok(()) => {
+                for group in &groups {
+                    self.landed(group.file.as_ref(), group.count() as u64, progress);
+                }
+                Ok(())
+            }
+            // One file of several may be at fault: find it, land the others.
+            Err(_) if groups.len() > 1 && first.file.is_some() => {
+                for group in groups {
+                    Box::pin(self.land_together(vec![group], progress)).await?;
+                }
+                Ok(())
+            }
+            Err(e) => self.fault(first.file.as_ref(), e),
+        }
+    }
+
+    /// A file that cannot land is left out; a group of another kind ends the stream, because its cursor must not be passed.
+    fn fault(&mut self, file: Option<&FilePart>, e: SourceError) -> Result<(), SourceError> {
+        match file {
+            Some(file) => {
+                self.failures.push(e.about(&format!("file `{}`", file.name)));
+                Ok(())
+            }
+            None => Err(e),
+        }
+    }
+
+    fn landed(&mut self, file: Option<&FilePart>, rows: u64, progress: &dyn Progress) {
+        self.report.rows += rows;
+        if let Some(file) = file {
+            self.report.files += 1;
+            progress.file(self.source_name, &self.report.stream, &file.name, rows);
+        }
+    }
+
+    /// Writes rows, lands their rejects, then commits rows and cursor together.
+    async fn commit(
+        &mut self,
+        rows: BoxStream<'_, warehouse::Result<RecordBatch>>,
+        how: Landing,
+        groups: &[Group],
+    ) -> Result<(), SourceError> {
+        let staged = self.warehouse.stage(&self.table, rows).await.map_err(|e| of_warehouse(&e))?;
+        let mut cursor = self.cursor.clone();
+        for group in groups {
+            let mut rejects = self.rejects(group.file.clone());
+            rejects.waiting.clone_from(&group.rejected);
+            if let Err(e) = self.reject(rejects).await {
+                self.warehouse.discard(staged).await;
+                return Err(e);
+            }
+            cursor = Some(self.source.fold(cursor.as_ref(), group.cursor.clone()));
+        }
+        self.publish(staged, how, cursor).await
+    }
+
+    async fn publish(
+        &mut self,
+        staged: warehouse::Staged,
+        how: Landing,
+        cursor: Option<Cursor>,
+    ) -> Result<(), SourceError> {
+        let whole = cursor.clone().unwrap_or(Value::Null);
+        let packed =
+            cursors::pack(self.db, &**self.clock, &self.stream, &whole).await.map_err(|e| of_metadata(&e))?;
+        let mark = LoadMark {
+            stream: self.stream.clone(),
+            seq: self.seq + 1,
+            cursor: packed.clone(),
+            operation: new_id(&**self.clock),
+        };
+        let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| of_warehouse(&e))?;
+        self.seq += 1;
+        self.cursor = cursor;
+        if landed.version >= 0 {
+            self.report.version = Some(landed.version);
+        }
+        if let Err(e) = cursors::forget(self.db, &self.stream, &packed).await {
+            tracing::warn!(source.stream = self.stream, error.message = %e, "old parts of a cursor were not removed");
+        }
+        Ok(())
+    }
+
+    /// Lands a group that is larger than memory should hold; answers the rows read on the way.
+    pub(super) async fn land_streaming(
+        &mut self,
+        open: Vec<Pull>,
+        pulls: &mut Pulls,
+        before: u64,
+        progress: &dyn Progress,
+    ) -> Result<u64, SourceError> {
+        let file = open.last().and_then(|p| p.file.clone());
+        let how = self.how(file.as_ref());
+        let early: u64 = open.iter().map(|p| p.rows.num_rows() as u64).sum();
+        let mut flow = Flow::new(self.rejects(file.clone()));
+        let mut first = Vec::new();
+        for mut pull in open {
+            flow.rejects.waiting.extend(pull.rejected.take());
+            first.push(Ok(pull.rows));
+        }
+        let (source_name, name) = (self.source_name, self.report.stream.clone());
+        let staged = {
+            let rest = stream::unfold((&mut *pulls, &mut flow), |(pulls, flow)| {
+                let name = &name;
+                async move {
+                    let item = flow.next(pulls).await?;
+                    progress.rows(source_name, name, before + flow.read, None);
+                    Some((item, (pulls, flow)))
+                }
+            });
+            self.warehouse.stage(&self.table, stream::iter(first).chain(rest).boxed()).await
+        };
+        // Whatever happened, the rest of this group must not be taken for the next one.
+        flow.drain(pulls).await;
+        self.warn(std::mem::take(&mut flow.warnings));
+        let read = flow.read;
+        let staged = match (staged, flow.error.take()) {
+            (Ok(staged), None) => staged,
+            (Err(e), None) => return self.fault(file.as_ref(), of_warehouse(&e)).map(|()| read),
+            (staged, Some(e)) => {
+                if let Ok(staged) = staged {
+                    self.warehouse.discard(staged).await;
+                }
+                self.failures.push(e);
+                return Ok(read);
+            }
+        };
+        if let Err(e) = self.reject(flow.rejects).await {
+            self.warehouse.discard(staged).await;
+            return self.fault(file.as_ref(), e).map(|()| read);
+        }
+        let cursor = Some(self.source.fold(self.cursor.as_ref(), flow.cursor));
+        match self.publish(staged, how, cursor).await {
+            Ok(()) => self.landed(file.as_ref(), early + read, progress),
+            Err(e) => self.fault(file.as_ref(), e)?,
+        }
+        Ok(read)
+    }
+
+    fn rejects(&self, file: Option<FilePart>) -> Rejects {
+        let key = self.spec.key().is_some() || self.spec.cursor().is_some();
+        Rejects {
+            warehouse: self.warehouse.clone(),
+            clock: self.clock.clone(),
+            table: self.rejected_table.clone(),
+            stream: self.stream.clone(),
+            seq: self.rejected_seq,
+            file,
+            by_text: key,
+            started: false,
+            waiting: Vec::new(),
+            landed: 0,
+        }
+    }
+
+    /// Lands what is left of a group's rejected rows.
+    async fn reject(&mut self, mut rejects: Rejects) -> Result<(), SourceError> {
+        rejects.flush(true).await?;
+        self.rejected_seq = rejects.seq;
+        self.report.rejected_rows += rejects.landed;
+        Ok(())
+    }
+}
