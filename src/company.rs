@@ -47,8 +47,8 @@ pub struct Company {
     pub now: DateTime<Utc>,
     world: World,
     folder: PathBuf,
-    webhook: TcpListener,
-    tickets: TcpListener,
+    /// The webhook receiver's and the ticket system's sockets, until they are opened.
+    doors: Option<(TcpListener, TcpListener)>,
 }
 
 /// A line worth showing to someone who watches.
@@ -80,16 +80,36 @@ impl Company {
         demo::project(&wish.folder, &options)?;
         std::fs::write(wish.folder.join("ports.json"), serde_json::to_string(&ports)?)
             .with_context(|| format!("cannot write into {}", wish.folder.display()))?;
-        Ok(Self { project, now: world.now(), world, folder: wish.folder.clone(), webhook, tickets })
+        let doors = Some((webhook, tickets));
+        Ok(Self { project, now: world.now(), world, folder: wish.folder.clone(), doors })
+    }
+
+    /// Lets the company's own systems answer on their ports until `stop`.
+    ///
+    /// # Errors
+    /// The ticket system's data cannot be opened.
+    pub fn open_doors(&mut self, stop: &CancellationToken, tell: Tell) -> Result<()> {
+        let Some((webhook, tickets)) = self.doors.take() else { return Ok(()) };
+        let hook = Router::new().route("/hook", post(receive)).with_state(tell);
+        tokio::spawn(serve(tickets, demo::api(&self.folder)?, stop.clone()));
+        tokio::spawn(serve(webhook, hook, stop.clone()));
+        Ok(())
+    }
+
+    /// Works on until `to` in simulated time; returns what happened, a line each.
+    ///
+    /// # Errors
+    /// The company's databases or files cannot be written.
+    pub async fn advance(&mut self, to: DateTime<Utc>) -> Result<Vec<String>> {
+        Ok(self.world.advance(to).await?)
     }
 
     /// Keeps the company working until `stop`. Each thing that happens is told.
-    pub fn run(self, clock: SharedClock, stop: CancellationToken, tell: Tell) -> Result<()> {
-        let Self { mut world, folder, webhook, tickets, .. } = self;
-        let api = demo::api(&folder)?;
-        let hook = Router::new().route("/hook", post(receive)).with_state(tell.clone());
-        tokio::spawn(serve(tickets, api, stop.clone()));
-        tokio::spawn(serve(webhook, hook, stop.clone()));
+    ///
+    /// # Errors
+    /// See [`Company::open_doors`].
+    pub fn run(mut self, clock: SharedClock, stop: CancellationToken, tell: Tell) -> Result<()> {
+        self.open_doors(&stop, tell.clone())?;
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(STEP);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -98,7 +118,7 @@ impl Company {
                     () = stop.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                match world.advance(clock.now()).await {
+                match self.advance(clock.now()).await {
                     Ok(lines) => lines.into_iter().for_each(|line| tell("company", line)),
                     Err(error) => {
                         tracing::error!(error = %error, "the simulated company stopped");

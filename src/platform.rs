@@ -35,6 +35,13 @@ pub struct Built {
     pub failed: Vec<String>,
 }
 
+/// What cleaning and building everything that is stale came to, a line each.
+#[derive(Debug, Default)]
+pub struct Refined {
+    pub done: Vec<String>,
+    pub failures: Vec<String>,
+}
+
 /// Every part of a running Guanlan.
 pub struct Platform {
     pub folder: PathBuf,
@@ -225,6 +232,30 @@ impl Platform {
             }
         }
         Ok(())
+    }
+
+    /// Cleans and builds whatever is stale here and now rather than through the queue, for commands that
+    /// report it. A raw table that was never landed has nothing to clean yet.
+    pub async fn refine(&self) -> Result<Refined> {
+        let live = self.project();
+        let mut refined = Refined::default();
+        for (name, spec) in &live.project.cleans {
+            if self.warehouse.snapshot(&spec.from).await?.is_none() {
+                continue;
+            }
+            match self.warehouse.clean(name).await {
+                Ok(report) if report.already => {}
+                Ok(report) => refined.done.push(format!(
+                    "clean.{name}: {} read, {} kept, {} quarantined",
+                    report.read, report.kept, report.rejected
+                )),
+                Err(error) => refined.failures.push(format!("clean.{name}: {error}")),
+            }
+        }
+        let built = self.build_stale().await?;
+        refined.done.extend(built.published.iter().map(|table| format!("{table}: published")));
+        refined.failures.extend(built.failed);
+        Ok(refined)
     }
 
     /// Builds the models whose inputs changed, in dependency order. A model that fails keeps its last

@@ -121,8 +121,9 @@ async fn first_landing(
     }
     bars.clear();
     output.say(&format!("  landed: {} rows", count(rows)));
-    let built = sync::refine(platform, &mut failures).await?;
-    output.say(&format!("  cleaned and built: {} tables", built.len()));
+    let refined = platform.refine().await?;
+    failures.extend(refined.failures);
+    output.say(&format!("  cleaned and built: {} tables", refined.done.len()));
     for failure in &failures {
         eprintln!("{}: {failure}", output.paint(Tone::Bad, "error"));
     }

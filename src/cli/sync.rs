@@ -95,32 +95,12 @@ pub async fn sync(
     }
     let mut built = Vec::new();
     if !raw_only {
-        built = refine(&platform, &mut failures).await?;
+        let refined = platform.refine().await?;
+        built = refined.done;
+        failures.extend(refined.failures);
     }
     print(output, &streams, &built, &failures);
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-/// Cleans and builds right here rather than through the queue, so that the command reports it.
-pub async fn refine(platform: &crate::platform::Platform, failures: &mut Vec<String>) -> Result<Vec<String>> {
-    let live = platform.project();
-    let mut done = Vec::new();
-    for name in live.project.cleans.keys() {
-        match platform.warehouse.clean(name).await {
-            Ok(report) if report.already => {}
-            Ok(report) => done.push(format!(
-                "clean.{name}: {} read, {} kept, {} quarantined",
-                count(report.read),
-                count(report.kept),
-                count(report.rejected)
-            )),
-            Err(error) => failures.push(format!("clean.{name}: {error}")),
-        }
-    }
-    let built = platform.build_stale().await?;
-    done.extend(built.published.iter().map(|t| format!("{t}: published")));
-    failures.extend(built.failed);
-    Ok(done)
 }
 
 fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], failures: &[String]) {
