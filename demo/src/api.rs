@@ -92,3 +92,6 @@ fn item(row: &SqliteRow) -> Result<Value, sqlx::Error> {
 fn problem(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"error": message}))).into_response()
 }
+
+#[cfg(test)]
+mod tests;

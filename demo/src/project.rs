@@ -68,3 +68,6 @@ fn save(path: &Path, text: &str, secret: bool) -> Result<(), Error> {
         Err(error) => Err(Error::file("create", path, error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ checks:
 ---
 with months as (
   select unnest(generate_series(
-    (select date_trunc('month', min(submitted_at)) from clean.approvals),
+    (select date_trunc('month', cast(min(day) as timestamp)) from mart.ledger),
     date_trunc('month', now()),
     interval '1 month')) as at
 )

@@ -30,7 +30,7 @@ impl Plan<'_> {
             format!("{tries} failed logins on the account of {who} within four minutes"),
         );
         let story =
-            Story { rule: "failed_logins", labels: vec![("employee", who)], until: from + 4 * HOUR, zh, en };
+            Story { rule: "failed_logins", labels: vec![("employee", who)], until: from + 8 * HOUR, zh, en };
         self.add(Trouble::FailedLogins { person, tries }, (from, from + 4 * MINUTE), story);
     }
 
@@ -133,7 +133,7 @@ impl Plan<'_> {
         let story = Story {
             rule: "off_hours_export",
             labels: vec![("employee", who)],
-            until: from + 6 * HOUR,
+            until: from + 10 * HOUR,
             zh,
             en,
         };
