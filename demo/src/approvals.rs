@@ -120,7 +120,7 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Inst
         (Process::Contract, 10.0),
         (Process::Seal, 22.0),
     ] {
-        let peak = if process == Process::Expense { peak(company, day) } else { 1.0 };
+        let peak = if process == Process::Expense { peak(company, mischief, day) } else { 1.0 };
         let size = company.employees.len() as f64 / 2_000.0;
         for n in 0..dice.count(usual * quiet * peak * size) {
             drafts.push(draft(company, process, day, n, &mut dice));
@@ -134,7 +134,11 @@ pub(crate) fn plan(company: &Company, mischief: &Mischief, day: Day) -> Vec<Inst
 }
 
 /// Expenses come in at the end of the month, more so of the quarter.
-fn peak(company: &Company, day: Day) -> f64 {
+fn peak(company: &Company, mischief: &Mischief, day: Day) -> f64 {
+    // Word of the standstill spreads, and people hand in what they have.
+    if mischief.review_stalled(day * DAY + 15 * HOUR).is_some() {
+        return 1.8;
+    }
     let quarter_end = (month_of(day) + 1) % 3 == 0;
     match company.calendar.month_position(day) {
         (_, 0..=1) if quarter_end => 1.6,

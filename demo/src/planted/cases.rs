@@ -204,11 +204,11 @@ impl Plan<'_> {
     pub(super) fn order_slump(&mut self, region: usize, from: Day, to: Day) {
         let name = names::REGIONS[region].to_owned();
         let (zh, en) =
-            (format!("{name}订单量骤降约七成"), format!("Orders in {name} fall by about 70 percent"));
+            (format!("{name}订单量骤降约八成"), format!("Orders in {name} fall by about 80 percent"));
         let span = (from * DAY, (to + 1) * DAY);
         let story =
             Story { rule: "order_slump", labels: vec![("region", name)], until: span.1 + DAY, zh, en };
-        self.add(Trouble::OrderSlump { region, share: 0.28 }, span, story);
+        self.add(Trouble::OrderSlump { region, share: 0.2 }, span, story);
     }
 
     pub(super) fn users_drop(&mut self, from: Day, to: Day) {
