@@ -240,10 +240,22 @@ mod tests {
     fn notices_make_weekdays_free_and_weekends_work() {
         let calendar = shanghai();
         let cases = [
-            ("2026-01-01", false), ("2026-01-04", true), ("2026-02-14", true), ("2026-02-17", false),
-            ("2026-02-28", true), ("2026-05-09", true), ("2026-09-20", true), ("2026-10-08", true),
-            ("2026-10-10", true), ("2026-10-11", false), ("2025-01-26", true), ("2025-10-08", false),
-            ("2025-10-09", true), ("2025-09-28", true), ("2026-06-19", false), ("2026-03-02", true),
+            ("2026-01-01", false),
+            ("2026-01-04", true),
+            ("2026-02-14", true),
+            ("2026-02-17", false),
+            ("2026-02-28", true),
+            ("2026-05-09", true),
+            ("2026-09-20", true),
+            ("2026-10-08", true),
+            ("2026-10-10", true),
+            ("2026-10-11", false),
+            ("2025-01-26", true),
+            ("2025-10-08", false),
+            ("2025-10-09", true),
+            ("2025-09-28", true),
+            ("2026-06-19", false),
+            ("2026-03-02", true),
         ];
         for (date, works) in cases {
             assert_eq!(calendar.is_workday(day(date)), works, "{date}");

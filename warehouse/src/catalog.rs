@@ -106,10 +106,14 @@ impl Catalog {
             let listed = self.store.list_with_delimiter(Some(&prefix)).await;
             let listed = listed.map_err(|e| Error::Store {
                 table: None,
-                message: format!("cannot list the tables of zone {zone}: {e}; check that the store is reachable"),
+                message: format!(
+                    "cannot list the tables of zone {zone}: {e}; check that the store is reachable"
+                ),
             })?;
             for folder in listed.common_prefixes {
-                let Some(name) = folder.filename().and_then(|n| TableName::new(zone, n).ok()) else { continue };
+                let Some(name) = folder.filename().and_then(|n| TableName::new(zone, n).ok()) else {
+                    continue;
+                };
                 self.entry(&name);
             }
         }
@@ -172,9 +176,9 @@ impl Catalog {
         let before = entry.known().snapshot.clone();
         let mut streams = vec![];
         let followed = match &before {
-            Some(snapshot) => log::follow(&self.store, snapshot, &mut streams).await?.map(|next| {
-                if next.version == snapshot.version { snapshot.clone() } else { Arc::new(next) }
-            }),
+            Some(snapshot) => log::follow(&self.store, snapshot, &mut streams)
+                .await?
+                .map(|next| if next.version == snapshot.version { snapshot.clone() } else { Arc::new(next) }),
             None => None,
         };
         let (found, forget) = match followed {
@@ -240,8 +244,10 @@ impl Catalog {
         let _writer = entry.writer.lock().await;
         let failed = |e| Error::store(table, "remove the table", e);
         let folder = table.folder();
-        let found: Vec<_> = self.store.list(Some(&folder)).map_ok(|m| m.location).try_collect().await.map_err(failed)?;
-        let (logs, data): (Vec<_>, Vec<_>) = found.into_iter().partition(|p| p.as_ref().contains("/_delta_log/"));
+        let found: Vec<_> =
+            self.store.list(Some(&folder)).map_ok(|m| m.location).try_collect().await.map_err(failed)?;
+        let (logs, data): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|p| p.as_ref().contains("/_delta_log/"));
         for path in data.iter().chain(&logs) {
             match self.store.delete(path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

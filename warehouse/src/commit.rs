@@ -45,7 +45,9 @@ pub(crate) async fn commit(
     let mut lines = vec![Line {
         commit_info: Some(CommitInfo {
             timestamp: Some(now.timestamp_millis()),
-            operation: Some(if present.is_none() { "CREATE TABLE AS SELECT" } else { change.operation }.into()),
+            operation: Some(
+                if present.is_none() { "CREATE TABLE AS SELECT" } else { change.operation }.into(),
+            ),
             operation_parameters: Some(json!({})),
             engine_info: Some(format!("guanlan/{}", env!("CARGO_PKG_VERSION"))),
             guanlan: Some(own),
@@ -57,7 +59,11 @@ pub(crate) async fn commit(
         declare(warehouse, table, present, schema, &mut lines, &mut next)?;
     }
     if let Some((stream, seq)) = &position {
-        let txn = log::Transaction { app_id: stream.clone(), version: *seq, last_updated: Some(now.timestamp_millis()) };
+        let txn = log::Transaction {
+            app_id: stream.clone(),
+            version: *seq,
+            last_updated: Some(now.timestamp_millis()),
+        };
         lines.push(Line { txn: Some(txn), ..Line::default() });
     }
     for file in &change.removed {
@@ -142,9 +148,10 @@ fn declare(
 }
 
 fn schema_string(table: &TableName, schema: &Schema) -> Result<String> {
-    let kernel: StructType = schema.try_into_kernel().map_err(|e: datafusion::arrow::error::ArrowError| {
-        Error::invalid(format!("{table}: the columns do not fit a Delta table: {e}"))
-    })?;
+    let kernel: StructType =
+        schema.try_into_kernel().map_err(|e: datafusion::arrow::error::ArrowError| {
+            Error::invalid(format!("{table}: the columns do not fit a Delta table: {e}"))
+        })?;
     let value: Value = serde_json::to_value(&kernel).map_err(|e| Error::damaged(table, e))?;
     Ok(value.to_string())
 }

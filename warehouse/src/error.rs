@@ -1,7 +1,7 @@
 //! What can go wrong, by what the caller does next.
 
-use datafusion::common::DataFusionError;
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::DataFusionError;
 
 use crate::table::TableName;
 
@@ -23,12 +23,16 @@ pub enum Error {
     )]
     SchemaChanged { table: TableName, column: String, was: String, now: String },
     /// A foreign Delta table needs a feature that we cannot read.
-    #[error("{table} uses the Delta feature `{feature}`, which Guanlan cannot read; rewrite the table without it")]
+    #[error(
+        "{table} uses the Delta feature `{feature}`, which Guanlan cannot read; rewrite the table without it"
+    )]
     Unsupported { table: TableName, feature: String },
     /// A memory or size limit; narrow the query or split the landing.
     #[error("{message}")]
     Exhausted { message: String },
-    #[error("the query ran longer than {seconds} s and was stopped; narrow its time range, or raise query.timeout")]
+    #[error(
+        "the query ran longer than {seconds} s and was stopped; narrow its time range, or raise query.timeout"
+    )]
     Timeout { seconds: u64 },
     #[error("the query was cancelled")]
     Cancelled,
@@ -39,7 +43,9 @@ pub enum Error {
     #[error("{}{message}", place(.table))]
     Store { table: Option<TableName>, message: String },
     /// Log or data cannot be read: repair.
-    #[error("{table} is damaged: {message}; restore it from a backup, or remove its folder and load it again")]
+    #[error(
+        "{table} is damaged: {message}; restore it from a backup, or remove its folder and load it again"
+    )]
     Damaged { table: TableName, message: String },
     /// The caller's input is wrong.
     #[error("{message}")]
@@ -80,7 +86,9 @@ impl Error {
     /// an external error comes out unchanged.
     pub fn from_datafusion(error: DataFusionError) -> Self {
         match error {
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Self::from_datafusion(*inner),
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
+                Self::from_datafusion(*inner)
+            }
             DataFusionError::External(cause) => match cause.downcast::<Error>() {
                 Ok(own) => *own,
                 Err(cause) => match cause.downcast::<DataFusionError>() {
@@ -131,9 +139,10 @@ fn exhausted(message: &str) -> Error {
     // The pool's own message names operators, which helps nobody but us.
     tracing::info!(detail = message, "a query met the memory limit");
     Error::Exhausted {
-        message: "the query needs more memory than query.memory_mib allows; select fewer columns or a shorter \
+        message:
+            "the query needs more memory than query.memory_mib allows; select fewer columns or a shorter \
                   range, aggregate earlier, or raise the limit"
-            .into(),
+                .into(),
     }
 }
 

@@ -51,7 +51,9 @@ impl Keys {
         let mut kinds = vec![];
         for name in columns {
             let field = schema.field_with_name(name).map_err(|_| {
-                Error::invalid(format!("{table}: the key column `{name}` is not among the delivered columns; correct the key"))
+                Error::invalid(format!(
+                    "{table}: the key column `{name}` is not among the delivered columns; correct the key"
+                ))
             })?;
             kinds.push(field.data_type().clone());
         }
@@ -143,7 +145,9 @@ impl Keys {
     /// Whether the file's statistics allow one of the keys in it.
     pub(crate) fn may_touch(&self, file: &DataFile, schema: &SchemaRef) -> bool {
         for (at, (name, range)) in self.columns.iter().zip(&self.bounds).enumerate() {
-            let (Some((index, _)), Some((least, most))) = (schema.column_with_name(name), range) else { continue };
+            let (Some((index, _)), Some((least, most))) = (schema.column_with_name(name), range) else {
+                continue;
+            };
             if let (Precision::Exact(rows), Some(column)) =
                 (&file.statistics.num_rows, file.statistics.column_statistics.get(index))
                 && column.null_count == Precision::Exact(*rows)
@@ -172,7 +176,11 @@ impl Keys {
     /// For staged rows from ordinal `from` on: those that are the last of their key.
     fn last_ones(&self, rows: &RecordBatch, from: u64) -> Result<BooleanArray> {
         let hashes = self.hashes(rows)?;
-        Ok(hashes.into_iter().enumerate().map(|(i, h)| Some(self.last.get(&h) == Some(&(from + i as u64)))).collect())
+        Ok(hashes
+            .into_iter()
+            .enumerate()
+            .map(|(i, h)| Some(self.last.get(&h) == Some(&(from + i as u64))))
+            .collect())
     }
 }
 
@@ -214,7 +222,9 @@ impl Replaced {
         match self {
             Replaced::Keys(keys) => keys.stays(rows),
             Replaced::File(name) => {
-                let column = rows.column_by_name("_file").ok_or_else(|| Error::invalid("the table has no column `_file`"))?;
+                let column = rows
+                    .column_by_name("_file")
+                    .ok_or_else(|| Error::invalid("the table has no column `_file`"))?;
                 let column = datafusion::arrow::compute::cast(column, &DataType::Utf8)?;
                 let column = datafusion::common::cast::as_string_array(&column)?;
                 Ok(column.iter().map(|v| Some(v != Some(name.as_str()))).collect())

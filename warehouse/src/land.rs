@@ -34,9 +34,13 @@ pub enum Landing {
     /// The delivered rows are the whole table. In the zones clean and mart the schema is replaced too.
     Replace,
     /// Rows with a delivered key are replaced; inside one landing the last row of a key wins.
-    Upsert { keys: Vec<String> },
+    Upsert {
+        keys: Vec<String>,
+    },
     /// Rows whose `_file` is this are replaced.
-    ReplaceFile { file: String },
+    ReplaceFile {
+        file: String,
+    },
 }
 
 /// Where a stream stands: committed together with its rows.
@@ -164,7 +168,10 @@ impl Warehouse {
                 None => self.stager().discard(&staged.table, &rewritten).await,
             }
         }
-        Err(Error::Conflict { table: staged.table.clone(), message: format!("{ATTEMPTS} commits lost against another writer") })
+        Err(Error::Conflict {
+            table: staged.table.clone(),
+            message: format!("{ATTEMPTS} commits lost against another writer"),
+        })
     }
 
     /// Deletes staged files, best effort.
@@ -185,7 +192,11 @@ impl Warehouse {
         let Some(snapshot) = self.catalog().look(entry, false).await? else { return Ok(None) };
         match self.catalog().stream(entry, &mark.stream).await? {
             Some(seq) if mark.seq <= seq => {
-                let rows = if mark.seq == seq { marks::find(self, &snapshot, &mark.stream, seq).await?.1 } else { 0 };
+                let rows = if mark.seq == seq {
+                    marks::find(self, &snapshot, &mark.stream, seq).await?.1
+                } else {
+                    0
+                };
                 Ok(Some(Landed { version: snapshot.version, rows, already: true }))
             }
             _ => Ok(None),
@@ -193,9 +204,15 @@ impl Warehouse {
     }
 
     /// What the commit removes and adds. Answers also the files written for it, to discard if the commit is lost.
-    async fn change(&self, present: Option<&Snapshot>, staged: &mut Staged, how: &Landing) -> Result<(Change, Files)> {
+    async fn change(
+        &self,
+        present: Option<&Snapshot>,
+        staged: &mut Staged,
+        how: &Landing,
+    ) -> Result<(Change, Files)> {
         let mut change = Change { operation: operation(how), data_change: true, ..Change::default() };
-        let replaces_schema = *how == Landing::Replace && matches!(staged.table.zone, Zone::Clean | Zone::Mart);
+        let replaces_schema =
+            *how == Landing::Replace && matches!(staged.table.zone, Zone::Clean | Zone::Mart);
         change.schema = match present {
             None => Some(staged.schema.clone()),
             Some(_) if staged.schema.fields().is_empty() => None,
@@ -313,10 +330,12 @@ fn operation(how: &Landing) -> &'static str {
 /// We write only into tables that we made: another engine's table may carry constraints that we do not know.
 pub(crate) fn writable(table: &TableName, present: Option<&Snapshot>) -> Result<()> {
     match present {
-        Some(s) if matches!(s.kind, Kind::Foreign(_)) || s.property(commit::OURS).is_none() => Err(Error::refused(
-            format!("{table} was made by another program; Guanlan reads it but does not write into it"),
-            "land into a table of another name",
-        )),
+        Some(s) if matches!(s.kind, Kind::Foreign(_)) || s.property(commit::OURS).is_none() => {
+            Err(Error::refused(
+                format!("{table} was made by another program; Guanlan reads it but does not write into it"),
+                "land into a table of another name",
+            ))
+        }
         Some(s) => {
             let known: BTreeSet<&str> = ["timestampNtz", "w:timestampNtz"].into();
             match s.features.iter().find(|f| !known.contains(f.as_str())) {

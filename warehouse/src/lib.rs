@@ -16,11 +16,11 @@ mod calendar;
 mod lineage;
 mod shape;
 
-mod log;
 mod catalog;
 mod commit;
 mod keyed;
 mod land;
+mod log;
 mod marks;
 mod scan;
 mod since;

@@ -33,7 +33,10 @@ pub fn references(sql: &str) -> Result<Vec<TableName>, Problem> {
     for reference in &found {
         match name_of(reference) {
             Ok(Some(name)) => drop(names.insert(name)),
-            Ok(None) => return Err(Problem::new(format!("{reference} cannot be read here")).hint("name a table of raw, clean, mart or system")),
+            Ok(None) => {
+                return Err(Problem::new(format!("{reference} cannot be read here"))
+                    .hint("name a table of raw, clean, mart or system"));
+            }
             Err(e) => return Err(problem(e)),
         }
     }
@@ -69,7 +72,11 @@ impl ast::Visitor for Functions {
     fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
         if let ast::TableFactor::Table { name, args, .. } = factor {
             let name = name.to_string().to_ascii_lowercase();
-            if args.is_some() { self.called.insert(name) } else { self.plain.insert(name) };
+            if args.is_some() {
+                self.called.insert(name)
+            } else {
+                self.plain.insert(name)
+            };
         }
         ControlFlow::Continue(())
     }
@@ -86,7 +93,10 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, Error> {
             column: None,
             hint: Some("write one SELECT".into()),
         }),
-        (Some(_), false) => Err(Error::refused("only one statement is allowed at a time", "remove the text after the first semicolon")),
+        (Some(_), false) => Err(Error::refused(
+            "only one statement is allowed at a time",
+            "remove the text after the first semicolon",
+        )),
     }
 }
 
@@ -158,8 +168,15 @@ mod tests {
 
     #[test]
     fn what_is_not_a_query_of_our_tables_is_a_problem() {
-        for sql in ["", "drop table mart.x", "select 1; select 2", "select * from '/etc/passwd'",
-            "select * from gold.x", "select * from information_schema.tables", "insert into mart.x select 1"] {
+        for sql in [
+            "",
+            "drop table mart.x",
+            "select 1; select 2",
+            "select * from '/etc/passwd'",
+            "select * from gold.x",
+            "select * from information_schema.tables",
+            "insert into mart.x select 1",
+        ] {
             assert!(references(sql).is_err(), "{sql}");
         }
         let problem = references("select *\nfrom mart.orders wher x").unwrap_err();

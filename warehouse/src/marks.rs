@@ -76,12 +76,17 @@ pub(crate) async fn versions(db: &Metadata, table: &TableName) -> Result<Vec<i64
         .bind(table.to_string())
         .fetch_all(db.pool())
         .await;
-    found.map_err(|e| crate::error::Error::Store { table: Some(table.clone()), message: format!("cannot read the load marks: {e}") })
+    found.map_err(|e| crate::error::Error::Store {
+        table: Some(table.clone()),
+        message: format!("cannot read the load marks: {e}"),
+    })
 }
 
 /// Forgets a table that was dropped.
 pub(crate) async fn forget(db: &Metadata, table: &TableName) {
-    let gone = sqlx::query("DELETE FROM warehouse_marks WHERE table_name = $1").bind(table.to_string()).execute(db.pool());
+    let gone = sqlx::query("DELETE FROM warehouse_marks WHERE table_name = $1")
+        .bind(table.to_string())
+        .execute(db.pool());
     if let Err(e) = gone.await {
         tracing::warn!(table.name = %table, error.message = %e, "load marks of a dropped table stay");
     }

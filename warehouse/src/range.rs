@@ -87,7 +87,11 @@ fn back(text: &str, now: Timestamp, calendar: &Calendar) -> Result<Timestamp, St
         'd' => TimeDelta::days(n.into()),
         'w' => TimeDelta::weeks(n.into()),
         'M' | 'Q' | 'y' => {
-            let months = n * match unit { 'M' => 1, 'Q' => 3, _ => 12 };
+            let months = n * match unit {
+                'M' => 1,
+                'Q' => 3,
+                _ => 12,
+            };
             let wall = calendar.local(now);
             return wall.checked_sub_months(Months::new(months)).map(|t| t.to_utc()).ok_or_else(wrong);
         }
@@ -128,7 +132,18 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_an_example() {
-        for text in ["", "d", "0d", "-3d", "7x", "now/x", "yesterday", "2026-02-01..2026-01-01", "99999999999d", "７天"] {
+        for text in [
+            "",
+            "d",
+            "0d",
+            "-3d",
+            "7x",
+            "now/x",
+            "yesterday",
+            "2026-02-01..2026-01-01",
+            "99999999999d",
+            "７天",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("7x").unwrap_err().contains("for example"));

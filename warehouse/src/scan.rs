@@ -13,10 +13,10 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, DFSchema, Result as DfResult, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
@@ -68,7 +68,11 @@ pub(crate) fn provider(snapshot: Arc<Snapshot>, place: &Place) -> Arc<dyn TableP
 }
 
 /// The provider of some files under the snapshot's schema.
-pub(crate) fn part(snapshot: Arc<Snapshot>, files: Vec<Arc<DataFile>>, place: &Place) -> Arc<dyn TableProvider> {
+pub(crate) fn part(
+    snapshot: Arc<Snapshot>,
+    files: Vec<Arc<DataFile>>,
+    place: &Place,
+) -> Arc<dyn TableProvider> {
     let Place { url, store } = place.clone();
     Arc::new(Scan { snapshot, files, whole: false, url, store })
 }
@@ -128,7 +132,10 @@ impl TableProvider for Scan {
                 global: options,
                 ..Default::default()
             })
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(self.store.clone(), footers)))
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                self.store.clone(),
+                footers,
+            )))
             .with_metadata_size_hint(FOOTER_HINT);
         if let Some(predicate) = predicate {
             source = source.with_predicate(predicate);
@@ -174,7 +181,11 @@ pub(crate) fn surviving(
     predicate: &Arc<dyn PhysicalExpr>,
     schema: &SchemaRef,
 ) -> Vec<Arc<DataFile>> {
-    let Ok(pruning) = PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(predicate.clone()) else { return files };
+    let Ok(pruning) =
+        PruningPredicateBuilder::new().with_file_schema(schema.clone()).try_build(predicate.clone())
+    else {
+        return files;
+    };
     if pruning.always_true() {
         return files;
     }

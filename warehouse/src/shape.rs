@@ -33,9 +33,20 @@ fn kept(kind: &DataType) -> std::result::Result<DataType, String> {
         T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) | T::ListView(item) => {
             T::List(Arc::new(Field::new("element", kept(item.data_type())?, true)))
         }
-        T::Struct(fields) => T::Struct(fields.iter().map(kept_field).collect::<std::result::Result<Fields, _>>()?),
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Utf8 | T::Binary
-        | T::Date32 | T::Decimal128(_, _) => kind.clone(),
+        T::Struct(fields) => {
+            T::Struct(fields.iter().map(kept_field).collect::<std::result::Result<Fields, _>>()?)
+        }
+        T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::Float32
+        | T::Float64
+        | T::Utf8
+        | T::Binary
+        | T::Date32
+        | T::Decimal128(_, _) => kind.clone(),
         other => return Err(other.to_string()),
     })
 }
@@ -56,7 +67,10 @@ pub(crate) fn written(table: &TableName, delivered: &Schema, present: Option<&Sc
             )));
         }
         let mut kind = kept(field.data_type()).map_err(|kind| {
-            Error::invalid(format!("{table}: column `{}` has type {kind}, which a table cannot hold; cast it", field.name()))
+            Error::invalid(format!(
+                "{table}: column `{}` has type {kind}, which a table cannot hold; cast it",
+                field.name()
+            ))
         })?;
         if let Some(there) = present.and_then(|p| p.field_with_name(field.name()).ok())
             && (field.data_type() == &DataType::Null || holds(there.data_type(), &kind))
@@ -80,7 +94,9 @@ fn holds(wide: &DataType, narrow: &DataType) -> bool {
     };
     match (wide, narrow) {
         (T::Float64, T::Float32 | T::Int8 | T::Int16 | T::Int32) => true,
-        (T::Decimal128(p, s), T::Decimal128(q, t)) => s >= t && i16::from(*p) - i16::from(*s) >= i16::from(*q) - i16::from(*t),
+        (T::Decimal128(p, s), T::Decimal128(q, t)) => {
+            s >= t && i16::from(*p) - i16::from(*s) >= i16::from(*q) - i16::from(*t)
+        }
         (T::Decimal128(p, s), kind) => digits(kind).is_some_and(|d| i16::from(*p) - i16::from(*s) >= d),
         (a, b) => matches!((digits(a), digits(b)), (Some(wide), Some(narrow)) if wide >= narrow),
     }
@@ -104,7 +120,9 @@ pub(crate) fn grown(table: &TableName, present: &Schema, written: &Schema) -> Re
                 });
             }
             Err(_) => {
-                if let Some(other) = present.fields().iter().find(|f| f.name().eq_ignore_ascii_case(field.name())) {
+                if let Some(other) =
+                    present.fields().iter().find(|f| f.name().eq_ignore_ascii_case(field.name()))
+                {
                     return Err(Error::invalid(format!(
                         "{table}: the delivered column `{}` differs from `{}` only by upper and lower case; rename it",
                         field.name(),
@@ -125,7 +143,9 @@ fn same(a: &DataType, b: &DataType) -> bool {
         (DataType::List(a), DataType::List(b)) => same(a.data_type(), b.data_type()),
         (DataType::Struct(a), DataType::Struct(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b.iter()).all(|(a, b)| a.name() == b.name() && same(a.data_type(), b.data_type()))
+                && a.iter()
+                    .zip(b.iter())
+                    .all(|(a, b)| a.name() == b.name() && same(a.data_type(), b.data_type()))
         }
         _ => a == b,
     }

@@ -17,11 +17,19 @@ use crate::warehouse::Warehouse;
 pub enum Since {
     /// There is no such table.
     Missing,
-    Unchanged { version: i64 },
+    Unchanged {
+        version: i64,
+    },
     /// Rows were added and nothing else; the provider holds exactly those.
-    Appended { version: i64, rows: u64, provider: Arc<dyn TableProvider> },
+    Appended {
+        version: i64,
+        rows: u64,
+        provider: Arc<dyn TableProvider>,
+    },
     /// Read it all.
-    Rewritten { version: i64 },
+    Rewritten {
+        version: i64,
+    },
 }
 
 /// Beyond this many commits, reading the whole table is no dearer than reading the log.
@@ -36,13 +44,16 @@ impl Warehouse {
             return Ok(Since::Unchanged { version: now });
         }
         let rewritten = Ok(Since::Rewritten { version: now });
-        if version < 0 || now < version || now - version > COMMITS || matches!(snapshot.kind, Kind::Foreign(_)) {
+        if version < 0
+            || now < version
+            || now - version > COMMITS
+            || matches!(snapshot.kind, Kind::Foreign(_))
+        {
             return rewritten;
         }
         let store = &self.place().store;
-        let mut commits = futures::stream::iter(version + 1..=now)
-            .map(|v| read_commit(store, table, v))
-            .buffered(READING);
+        let mut commits =
+            futures::stream::iter(version + 1..=now).map(|v| read_commit(store, table, v)).buffered(READING);
         let mut added: Vec<Arc<DataFile>> = vec![];
         while let Some(lines) = commits.try_next().await? {
             let Some(lines) = lines else { return rewritten };

@@ -142,7 +142,16 @@ impl Stager {
         });
         let path = table.folder().join(name.as_str());
         let uploader = tokio::spawn(upload(self.store.clone(), path, outgoing));
-        OpenFile { table: table.clone(), name, schema, batches, encoder, uploader, written, clock: self.clock.clone() }
+        OpenFile {
+            table: table.clone(),
+            name,
+            schema,
+            batches,
+            encoder,
+            uploader,
+            written,
+            clock: self.clock.clone(),
+        }
     }
 }
 
@@ -185,7 +194,8 @@ impl OpenFile {
         drop(batches);
         let stopped = |e: tokio::task::JoinError| Error::store(&table, "write a data file", e);
         let encoded = encoder.await.map_err(stopped)?;
-        let size = uploader.await.map_err(stopped)?.map_err(|e| Error::store(&table, "write a data file", e))?;
+        let size =
+            uploader.await.map_err(stopped)?.map_err(|e| Error::store(&table, "write a data file", e))?;
         let footer = encoded.map_err(|e| Error::store(&table, "encode a data file", e))?;
         Ok(log::Add {
             path: name,
@@ -204,7 +214,11 @@ impl OpenFile {
     }
 }
 
-fn encode(schema: SchemaRef, mut incoming: mpsc::Receiver<RecordBatch>, sink: Sink) -> Result<Option<ParquetMetaData>, String> {
+fn encode(
+    schema: SchemaRef,
+    mut incoming: mpsc::Receiver<RecordBatch>,
+    sink: Sink,
+) -> Result<Option<ParquetMetaData>, String> {
     // Without a row there is no file.
     let Some(first) = incoming.blocking_recv() else { return Ok(None) };
     let level = ZstdLevel::try_new(1).map_err(|e| e.to_string())?;
@@ -263,7 +277,11 @@ impl Write for Sink {
 }
 
 /// A small file is put at once; a larger one goes up in parts. Answers the file's size; 0 when nothing came.
-async fn upload(store: Arc<dyn ObjectStore>, path: Path, mut parts: mpsc::Receiver<Bytes>) -> object_store::Result<usize> {
+async fn upload(
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    mut parts: mpsc::Receiver<Bytes>,
+) -> object_store::Result<usize> {
     let Some(first) = parts.recv().await else { return Ok(0) };
     let mut size = first.len();
     let Some(second) = parts.recv().await else {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
@@ -35,7 +36,8 @@ pub struct SystemTable {
 impl SystemTable {
     /// `sql` is fixed text of the program, never a user's.
     pub fn new(name: &str, columns: &[(&str, DataType)], sql: &str) -> Self {
-        let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+        let fields: Vec<Field> =
+            columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
         Self { name: name.to_owned(), schema: Arc::new(Schema::new(fields)), sql: sql.to_owned() }
     }
 
@@ -94,13 +96,21 @@ impl Columns {
         for (i, builder) in self.builders.iter_mut().enumerate() {
             let null = row.try_get_raw(i)?.is_null();
             match builder {
-                Builder::Text(b) => b.append_option(if null { None } else { Some(row.try_get_unchecked::<String, _>(i)?) }),
-                Builder::Whole(b) => b.append_option(if null { None } else { Some(row.try_get_unchecked::<i64, _>(i)?) }),
-                Builder::Number(b) => b.append_option(if null { None } else { Some(row.try_get_unchecked::<f64, _>(i)?) }),
+                Builder::Text(b) => {
+                    b.append_option(if null { None } else { Some(row.try_get_unchecked::<String, _>(i)?) })
+                }
+                Builder::Whole(b) => {
+                    b.append_option(if null { None } else { Some(row.try_get_unchecked::<i64, _>(i)?) })
+                }
+                Builder::Number(b) => {
+                    b.append_option(if null { None } else { Some(row.try_get_unchecked::<f64, _>(i)?) })
+                }
                 Builder::Truth(b) => {
                     b.append_option(if null { None } else { Some(row.try_get_unchecked::<i64, _>(i)? != 0) });
                 }
-                Builder::Moment(b) => b.append_option(if null { None } else { Some(row.try_get_unchecked::<i64, _>(i)?) }),
+                Builder::Moment(b) => {
+                    b.append_option(if null { None } else { Some(row.try_get_unchecked::<i64, _>(i)?) })
+                }
             }
         }
         self.rows += 1;
@@ -108,19 +118,20 @@ impl Columns {
     }
 
     fn finish(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let arrays = self.builders.iter_mut().zip(schema.fields()).map(|(builder, field)| -> Result<ArrayRef> {
-            let array: ArrayRef = match builder {
-                Builder::Text(b) => Arc::new(b.finish()),
-                Builder::Whole(b) => Arc::new(b.finish()),
-                Builder::Number(b) => Arc::new(b.finish()),
-                Builder::Truth(b) => Arc::new(b.finish()),
-                Builder::Moment(b) => Arc::new(b.finish()),
-            };
-            if array.data_type() == field.data_type() {
-                return Ok(array);
-            }
-            Ok(datafusion::arrow::compute::cast(&array, field.data_type())?)
-        });
+        let arrays =
+            self.builders.iter_mut().zip(schema.fields()).map(|(builder, field)| -> Result<ArrayRef> {
+                let array: ArrayRef = match builder {
+                    Builder::Text(b) => Arc::new(b.finish()),
+                    Builder::Whole(b) => Arc::new(b.finish()),
+                    Builder::Number(b) => Arc::new(b.finish()),
+                    Builder::Truth(b) => Arc::new(b.finish()),
+                    Builder::Moment(b) => Arc::new(b.finish()),
+                };
+                if array.data_type() == field.data_type() {
+                    return Ok(array);
+                }
+                Ok(datafusion::arrow::compute::cast(&array, field.data_type())?)
+            });
         self.rows = 0;
         Ok(RecordBatch::try_new(schema.clone(), arrays.collect::<Result<_>>()?)?)
     }

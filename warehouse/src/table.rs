@@ -45,9 +45,10 @@ impl FromStr for Zone {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        Zone::ALL.into_iter().find(|z| z.as_str() == s).ok_or_else(|| {
-            format!("there is no zone `{s}`; write one of raw, clean, mart, system")
-        })
+        Zone::ALL
+            .into_iter()
+            .find(|z| z.as_str() == s)
+            .ok_or_else(|| format!("there is no zone `{s}`; write one of raw, clean, mart, system"))
     }
 }
 

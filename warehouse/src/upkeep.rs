@@ -113,7 +113,8 @@ impl Warehouse {
         let path = table.folder().join("_delta_log").join("_last_checkpoint");
         match self.place().store.get(&path).await {
             Ok(found) => {
-                let bytes = found.bytes().await.map_err(|e| Error::store(table, "read the last checkpoint", e))?;
+                let bytes =
+                    found.bytes().await.map_err(|e| Error::store(table, "read the last checkpoint", e))?;
                 let value: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
                 Ok(value.and_then(|v| v.get("version")?.as_i64()))
             }
@@ -129,7 +130,9 @@ impl Warehouse {
         let folder = table.folder();
         let listed: Vec<ObjectMeta> = store.list(Some(&folder)).try_collect().await.map_err(failed)?;
         // Looked up after listing: what was committed meanwhile is in use and was listed or is newer.
-        let Some(snapshot) = self.catalog().look(&self.catalog().entry(table), true).await? else { return Ok(0) };
+        let Some(snapshot) = self.catalog().look(&self.catalog().entry(table), true).await? else {
+            return Ok(0);
+        };
         let used: BTreeSet<&str> = snapshot.files.iter().map(|f| f.path.as_ref()).collect();
         let unused = |m: &&ObjectMeta| {
             let path = m.location.as_ref();
@@ -141,7 +144,8 @@ impl Warehouse {
         }
         let tombstones = self.tombstones(table).await?;
         let now = self.clock().now();
-        let retention = chrono::TimeDelta::from_std(self.settings().retention).unwrap_or(chrono::TimeDelta::MAX);
+        let retention =
+            chrono::TimeDelta::from_std(self.settings().retention).unwrap_or(chrono::TimeDelta::MAX);
         let mut removed = 0;
         for file in candidates {
             let Some(name) = file.location.filename() else { continue };
@@ -252,4 +256,3 @@ fn written_at(name: &str) -> Option<Timestamp> {
     let millis = i64::from_str_radix(&id, 16).ok()?;
     Timestamp::from_timestamp_millis(millis)
 }
-

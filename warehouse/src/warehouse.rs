@@ -9,8 +9,8 @@ use access::{Permission, Principal, decide};
 use chrono::Weekday;
 use chrono_tz::Tz;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStore;
@@ -117,7 +117,12 @@ const STEPS: [&str; 2] = [
 
 impl Warehouse {
     /// Opens the warehouse on a store. Tables are listed, not yet read.
-    pub async fn open(objects: Objects, db: Metadata, clock: SharedClock, settings: Settings) -> Result<Self> {
+    pub async fn open(
+        objects: Objects,
+        db: Metadata,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Result<Self> {
         Self::on(objects.store(), db, clock, settings).await
     }
 
@@ -306,7 +311,8 @@ impl Warehouse {
     }
 
     pub(crate) fn is_system(&self, name: &TableName) -> bool {
-        name.zone == Zone::System && self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name)
+        name.zone == Zone::System
+            && self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name)
     }
 
     pub(crate) fn system_table(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
@@ -341,10 +347,12 @@ struct Lineage {
 
 impl Lineage {
     fn of(definitions: &Definitions) -> Self {
-        let cleans = definitions.cleans.iter().map(|(name, spec)| (Zone::Clean, name, vec![spec.from.clone()]));
-        let models = definitions.models.iter().map(|(name, spec)| {
-            (Zone::Mart, name, lineage::references(&spec.sql).unwrap_or_default())
-        });
+        let cleans =
+            definitions.cleans.iter().map(|(name, spec)| (Zone::Clean, name, vec![spec.from.clone()]));
+        let models = definitions
+            .models
+            .iter()
+            .map(|(name, spec)| (Zone::Mart, name, lineage::references(&spec.sql).unwrap_or_default()));
         let (mut up, mut down) = (BTreeMap::new(), BTreeMap::<TableName, Vec<TableName>>::new());
         for (zone, name, sources) in cleans.chain(models) {
             let Ok(table) = TableName::new(zone, name) else { continue };
@@ -368,7 +376,8 @@ fn info(
     let model = definitions.models.get(&name.name).filter(|_| name.zone == Zone::Mart);
     let mut columns = BTreeMap::new();
     if let Some(clean) = clean {
-        columns.extend(clean.columns.iter().filter_map(|(name, c)| Some((name.to_string(), c.title.clone()?))));
+        columns
+            .extend(clean.columns.iter().filter_map(|(name, c)| Some((name.to_string(), c.title.clone()?))));
     }
     if let Some(model) = model {
         columns.extend(model.columns.iter().map(|(name, title)| (name.to_string(), title.clone())));

@@ -37,7 +37,11 @@ pub(crate) async fn delta_table(store: &Arc<dyn ObjectStore>, table: &TableName)
     let location = url::Url::parse(&format!("memory:///{}/", table.folder()))
         .map_err(|e| Error::damaged(table, format!("its place is not a URL: {e}")))?;
     let builder = DeltaTableBuilder::from_url(location.clone()).map_err(|e| failed(table, e))?;
-    builder.with_storage_backend(Arc::new(Ordered(store.clone())), location).load().await.map_err(|e| failed(table, e))
+    builder
+        .with_storage_backend(Arc::new(Ordered(store.clone())), location)
+        .load()
+        .await
+        .map_err(|e| failed(table, e))
 }
 
 fn failed(table: &TableName, error: deltalake_core::DeltaTableError) -> Error {
@@ -194,7 +198,13 @@ pub(crate) fn arrow_schema(metadata: &Value) -> std::result::Result<SchemaRef, S
 
 fn features(protocol: &Value) -> BTreeSet<String> {
     let list = |key: &str| {
-        protocol.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned)
+        protocol
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
     };
     list("readerFeatures").chain(list("writerFeatures").map(|f| format!("w:{f}"))).collect()
 }
@@ -205,7 +215,10 @@ fn is_plain(metadata: &Value, features: &BTreeSet<String>) -> bool {
         .and_then(|c| c.get("delta.columnMapping.mode"))
         .and_then(Value::as_str)
         .is_some_and(|mode| mode != "none");
-    let partitioned = metadata.get("partitionColumns").and_then(Value::as_array).is_some_and(|c| !c.is_empty());
-    let known = features.iter().all(|f| f.starts_with("w:") || HARMLESS.contains(&f.as_str()) || f == "deletionVectors");
+    let partitioned =
+        metadata.get("partitionColumns").and_then(Value::as_array).is_some_and(|c| !c.is_empty());
+    let known = features
+        .iter()
+        .all(|f| f.starts_with("w:") || HARMLESS.contains(&f.as_str()) || f == "deletionVectors");
     !mapped && !partitioned && known
 }

@@ -120,7 +120,11 @@ impl Snapshot {
         let grown = next.schema.as_ref().is_some_and(|s| s.fields().len() != self.schema.fields().len());
         let schema = next.schema.clone().unwrap_or_else(|| self.schema.clone());
         let kept = self.files.iter().filter(|f| !next.removed.contains(&f.name)).map(|f| {
-            if grown { Arc::new(DataFile { statistics: aligned(f, &schema), ..f.as_ref().clone() }) } else { f.clone() }
+            if grown {
+                Arc::new(DataFile { statistics: aligned(f, &schema), ..f.as_ref().clone() })
+            } else {
+                f.clone()
+            }
         });
         let files = kept.chain(next.added.into_iter().map(Arc::new)).collect();
         Self {

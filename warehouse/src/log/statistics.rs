@@ -29,7 +29,8 @@ pub(crate) fn from_footer(footer: &ParquetMetaData, schema: &Schema) -> String {
             let sum: u64 = counts.iter().flatten().sum();
             nulls.insert(field.name().clone(), sum.into());
         }
-        let (Ok(mins), Ok(maxs)) = (converter.row_group_mins(groups.iter()), converter.row_group_maxes(groups.iter()))
+        let (Ok(mins), Ok(maxs)) =
+            (converter.row_group_mins(groups.iter()), converter.row_group_maxes(groups.iter()))
         else {
             continue;
         };
@@ -55,7 +56,10 @@ fn bound(groups: &dyn Array, least: bool) -> Option<ScalarValue> {
         }
         let better = match &best {
             None => true,
-            Some(b) => value.partial_cmp(b)? == if least { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater },
+            Some(b) => {
+                value.partial_cmp(b)?
+                    == if least { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater }
+            }
         };
         if better {
             best = Some(value);

@@ -58,9 +58,15 @@ impl Record {
             Outcome::Left => ("left", None),
             Outcome::Failed(error) => ("failed", Some(error.clone())),
         };
-        tracing::debug!(query.id = self.id, query.outcome = outcome, query.elapsed_ms = elapsed_ms,
-            query.rows = self.rows, "query ended");
-        let names: Vec<String> = self.tables.iter().map(|(name, version)| format!("{name}@{version}")).collect();
+        tracing::debug!(
+            query.id = self.id,
+            query.outcome = outcome,
+            query.elapsed_ms = elapsed_ms,
+            query.rows = self.rows,
+            "query ended"
+        );
+        let names: Vec<String> =
+            self.tables.iter().map(|(name, version)| format!("{name}@{version}")).collect();
         let db = warehouse.db().clone();
         let insert = sqlx::query(
             "INSERT INTO queries (id, user_name, statement, started_at, elapsed_ms, row_count, outcome, error, tables)

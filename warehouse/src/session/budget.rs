@@ -9,8 +9,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
-use crate::error::{Error, Result};
 use super::yielding::Yielding;
+use crate::error::{Error, Result};
 use crate::lineage::CATALOGUE;
 use crate::scan::Place;
 use crate::warehouse::Settings;
@@ -31,7 +31,10 @@ pub(crate) fn environment(settings: &Settings, place: &Place) -> Result<Arc<Runt
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(|e| Error::Store {
                 table: None,
-                message: format!("cannot create the spill folder {}: {e}; make it writable", folder.display()),
+                message: format!(
+                    "cannot create the spill folder {}: {e}; make it writable",
+                    folder.display()
+                ),
             })?;
             DiskManagerMode::Directories(vec![folder.clone()])
         }

@@ -40,7 +40,11 @@ impl Touched {
 }
 
 /// A context that knows only `zones`. `partitions` overrides the parallelism.
-pub(crate) fn open(warehouse: &Warehouse, zones: &[Zone], partitions: Option<usize>) -> (SessionContext, Arc<Touched>) {
+pub(crate) fn open(
+    warehouse: &Warehouse,
+    zones: &[Zone],
+    partitions: Option<usize>,
+) -> (SessionContext, Arc<Touched>) {
     let touched = Arc::new(Touched::default());
     let schemas = zones.iter().map(|zone| {
         let schema = ZoneSchema {
@@ -145,6 +149,7 @@ impl SchemaProvider for ZoneSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.own().contains_key(name) || self.warehouse.names().iter().any(|n| n.zone == self.zone && n.name == name)
+        self.own().contains_key(name)
+            || self.warehouse.names().iter().any(|n| n.zone == self.zone && n.name == name)
     }
 }

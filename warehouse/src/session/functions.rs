@@ -4,7 +4,9 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result as DfResult, ScalarValue};
@@ -24,7 +26,11 @@ pub(crate) fn register(context: &SessionContext, calendar: &Arc<Calendar>, now: 
     let moment = ScalarValue::TimestampMicrosecond(Some(micros(now)), Some("UTC".into()));
     let fixed = [
         Fixed { name: "now", aliases: vec!["current_timestamp".into()], value: moment },
-        Fixed { name: "current_date", aliases: vec!["today".into()], value: ScalarValue::Date32(Some(today)) },
+        Fixed {
+            name: "current_date",
+            aliases: vec!["today".into()],
+            value: ScalarValue::Date32(Some(today)),
+        },
     ];
     for constant in fixed {
         context.register_udf(ScalarUDF::new_from_impl(constant));
@@ -53,7 +59,8 @@ impl ScalarUDFImpl for Fixed {
     }
 
     fn signature(&self) -> &Signature {
-        static NONE: std::sync::LazyLock<Signature> = std::sync::LazyLock::new(|| Signature::nullary(Volatility::Stable));
+        static NONE: std::sync::LazyLock<Signature> =
+            std::sync::LazyLock::new(|| Signature::nullary(Volatility::Stable));
         &NONE
     }
 
@@ -153,7 +160,10 @@ impl ScalarUDFImpl for Dated {
             }
             What::WorkingHours => {
                 let (from, to) = (moments(&arrays[0])?, moments(&arrays[1])?);
-                let (from, to) = (from.as_primitive::<TimestampMicrosecondType>(), to.as_primitive::<TimestampMicrosecondType>());
+                let (from, to) = (
+                    from.as_primitive::<TimestampMicrosecondType>(),
+                    to.as_primitive::<TimestampMicrosecondType>(),
+                );
                 let hours = from.iter().zip(to.iter()).map(|pair| {
                     let (a, b) = (pair.0?, pair.1?);
                     Some(calendar.working_time(from_micros(a), from_micros(b)).as_secs_f64() / 3600.0)
@@ -162,7 +172,8 @@ impl ScalarUDFImpl for Dated {
             }
             What::IsWorkday => {
                 let dates = cast(&arrays[0], &DataType::Date32)?;
-                let works = dates.as_primitive::<Date32Type>().iter().map(|d| Some(calendar.is_workday(day(d?)?)));
+                let works =
+                    dates.as_primitive::<Date32Type>().iter().map(|d| Some(calendar.is_workday(day(d?)?)));
                 Arc::new(works.collect::<BooleanArray>())
             }
         };

@@ -15,7 +15,10 @@ const HELP: &str = "write a SELECT; EXPLAIN, DESCRIBE and SHOW TABLES/COLUMNS ar
 /// Refuses an overlong text before anything reads it.
 pub(crate) fn length(sql: &str) -> Result<()> {
     if sql.len() > LONGEST {
-        return Err(Error::refused(format!("the statement is longer than {} KiB", LONGEST >> 10), "load the list into a table and join it"));
+        return Err(Error::refused(
+            format!("the statement is longer than {} KiB", LONGEST >> 10),
+            "load the list into a table and join it",
+        ));
     }
     Ok(())
 }
@@ -29,10 +32,15 @@ pub(crate) fn admit(statement: &Statement, all: bool) -> Result<()> {
             let text = explain.to_string().to_ascii_uppercase();
             let head: &str = text.split("SELECT").next().unwrap_or("");
             if !all && (head.contains("ANALYZE") || head.contains("VERBOSE")) {
-                return Err(Error::refused("EXPLAIN ANALYZE and VERBOSE are for administrators", "use plain EXPLAIN"));
+                return Err(Error::refused(
+                    "EXPLAIN ANALYZE and VERBOSE are for administrators",
+                    "use plain EXPLAIN",
+                ));
             }
             match explain.statement.as_ref() {
-                Statement::Statement(inner) if matches!(inner.as_ref(), ast::Statement::Query(_)) => admit_sql(inner, all),
+                Statement::Statement(inner) if matches!(inner.as_ref(), ast::Statement::Query(_)) => {
+                    admit_sql(inner, all)
+                }
                 _ => Err(refused("EXPLAIN of this statement")),
             }
         }
@@ -53,14 +61,19 @@ fn admit_sql(statement: &ast::Statement, all: bool) -> Result<()> {
         }
         ast::Statement::Explain { analyze, verbose, statement, .. } => {
             if !all && (*analyze || *verbose) {
-                return Err(Error::refused("EXPLAIN ANALYZE and VERBOSE are for administrators", "use plain EXPLAIN"));
+                return Err(Error::refused(
+                    "EXPLAIN ANALYZE and VERBOSE are for administrators",
+                    "use plain EXPLAIN",
+                ));
             }
             match statement.as_ref() {
                 ast::Statement::Query(_) => admit_sql(statement, all),
                 _ => Err(refused("EXPLAIN of this statement")),
             }
         }
-        ast::Statement::ExplainTable { .. } | ast::Statement::ShowTables { .. } | ast::Statement::ShowColumns { .. } => Ok(()),
+        ast::Statement::ExplainTable { .. }
+        | ast::Statement::ShowTables { .. }
+        | ast::Statement::ShowColumns { .. } => Ok(()),
         other => {
             let text = other.to_string();
             let words: Vec<&str> = text.split_whitespace().take(2).collect();
@@ -103,9 +116,10 @@ fn body(set: &ast::SetExpr) -> ControlFlow<String> {
     match set {
         ast::SetExpr::Select(select) if select.into.is_some() => ControlFlow::Break("SELECT INTO".into()),
         // Queries inside are visited by themselves.
-        ast::SetExpr::Select(_) | ast::SetExpr::Query(_) | ast::SetExpr::Values(_) | ast::SetExpr::Table(_) => {
-            ControlFlow::Continue(())
-        }
+        ast::SetExpr::Select(_)
+        | ast::SetExpr::Query(_)
+        | ast::SetExpr::Values(_)
+        | ast::SetExpr::Table(_) => ControlFlow::Continue(()),
         ast::SetExpr::SetOperation { left, right, .. } => {
             body(left)?;
             body(right)
@@ -126,9 +140,15 @@ mod tests {
     #[test]
     fn reading_passes() {
         for sql in [
-            "select 1", "with a as (select 1) select * from a union all values (2)", "explain select 1",
-            "describe mart.orders", "show tables", "show columns from mart.orders", "select 1;",
-            "(select 1) intersect (select 2)", "select * from generate_series(1, 3)",
+            "select 1",
+            "with a as (select 1) select * from a union all values (2)",
+            "explain select 1",
+            "describe mart.orders",
+            "show tables",
+            "show columns from mart.orders",
+            "select 1;",
+            "(select 1) intersect (select 2)",
+            "select * from generate_series(1, 3)",
         ] {
             assert!(passes(sql, false), "{sql}");
         }
@@ -137,15 +157,41 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for sql in [
-            "create table x (a int)", "create external table x stored as csv location '/etc/passwd'", "create view v as select 1",
-            "create function f() returns int return 1", "drop table mart.orders", "insert into mart.x values (1)",
-            "update mart.x set a = 1", "delete from mart.x", "merge into a using b on a.x = b.x when matched then delete",
-            "truncate table mart.x", "copy (select 1) to '/tmp/x.csv'", "copy mart.x to '/tmp/x.parquet'",
-            "set datafusion.execution.batch_size = 1", "reset datafusion.execution.batch_size", "prepare p as select 1",
-            "execute p", "deallocate p", "begin", "commit", "select 1; select 2", "select 1; drop table mart.x",
-            "select * into x from mart.orders", "with a as (insert into x select 1 returning *) select * from a",
-            "explain insert into x select 1", "explain copy (select 1) to '/tmp/x'", "show all", "use mart", "grant select on x to y",
-            "call p()", "attach 'x' as y", "load 'x'", "vacuum", "analyze table x", "select 1 for update", "",
+            "create table x (a int)",
+            "create external table x stored as csv location '/etc/passwd'",
+            "create view v as select 1",
+            "create function f() returns int return 1",
+            "drop table mart.orders",
+            "insert into mart.x values (1)",
+            "update mart.x set a = 1",
+            "delete from mart.x",
+            "merge into a using b on a.x = b.x when matched then delete",
+            "truncate table mart.x",
+            "copy (select 1) to '/tmp/x.csv'",
+            "copy mart.x to '/tmp/x.parquet'",
+            "set datafusion.execution.batch_size = 1",
+            "reset datafusion.execution.batch_size",
+            "prepare p as select 1",
+            "execute p",
+            "deallocate p",
+            "begin",
+            "commit",
+            "select 1; select 2",
+            "select 1; drop table mart.x",
+            "select * into x from mart.orders",
+            "with a as (insert into x select 1 returning *) select * from a",
+            "explain insert into x select 1",
+            "explain copy (select 1) to '/tmp/x'",
+            "show all",
+            "use mart",
+            "grant select on x to y",
+            "call p()",
+            "attach 'x' as y",
+            "load 'x'",
+            "vacuum",
+            "analyze table x",
+            "select 1 for update",
+            "",
         ] {
             assert!(!passes(sql, true), "{sql}");
         }

@@ -8,9 +8,9 @@ pub(crate) mod budget;
 mod catalogue;
 pub(crate) mod functions;
 pub(crate) mod gate;
-mod yielding;
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,7 +114,10 @@ impl Session {
         if decide(&self.who, what) {
             return Ok(());
         }
-        Err(Error::refused(format!("{} may not {words}", self.who.display), "ask an administrator for a role that may"))
+        Err(Error::refused(
+            format!("{} may not {words}", self.who.display),
+            "ask an administrator for a role that may",
+        ))
     }
 
     /// Begins a query under its text (for the audit), without permission checks beyond the zones.
@@ -123,7 +126,15 @@ impl Session {
         let id = store::new_id(self.warehouse.clock().as_ref());
         let record = audit::Record::new(&id, &self.who, text, self.warehouse.clock().now());
         let cancel = self.warehouse.running(&id, &self.who.user);
-        Query { id, context, warehouse: self.warehouse.clone(), touched, record, cancel, started: Instant::now() }
+        Query {
+            id,
+            context,
+            warehouse: self.warehouse.clone(),
+            touched,
+            record,
+            cancel,
+            started: Instant::now(),
+        }
     }
 
     fn zones(&self) -> Vec<Zone> {
@@ -144,7 +155,8 @@ impl Session {
         gate::admit(&statement, self.all())?;
         self.known(&statement).await?;
         let plan = context.state().statement_to_plan(statement).await?;
-        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let reading =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         Ok(plan)
     }
@@ -182,7 +194,8 @@ impl Session {
         // The same name in another zone is the likelier mistake than a similar one in this.
         let elsewhere = names.iter().find(|n| n.name == reference.table()).map(ToString::to_string);
         let texts: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let near = elsewhere.or_else(|| nearest(&wanted, texts.iter().map(String::as_str)).map(str::to_owned));
+        let near =
+            elsewhere.or_else(|| nearest(&wanted, texts.iter().map(String::as_str)).map(str::to_owned));
         Error::NotFound { what, hint: near.map(|n| format!("did you mean {n}?")) }
     }
 }

@@ -18,7 +18,11 @@ impl PhysicalOptimizerRule for Yielding {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
             let multiplies = node.name().contains("Join") || node.name() == "UnnestExec";
-            Ok(if multiplies { Transformed::yes(Arc::new(CooperativeExec::new(node))) } else { Transformed::no(node) })
+            Ok(if multiplies {
+                Transformed::yes(Arc::new(CooperativeExec::new(node)))
+            } else {
+                Transformed::no(node)
+            })
         })
         .map(|done| done.data)
     }

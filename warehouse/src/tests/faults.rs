@@ -6,8 +6,8 @@ use bytes::Bytes;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
 
 use super::*;
@@ -53,7 +53,12 @@ impl std::fmt::Display for FaultStore {
 
 #[async_trait]
 impl ObjectStore for FaultStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> StoreResult<PutResult> {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> StoreResult<PutResult> {
         let commit = location.as_ref().ends_with(".json");
         let fault = if commit { self.next.lock().unwrap().take() } else { None };
         let exists = || StoreError::AlreadyExists { path: location.to_string(), source: "412".into() };
@@ -99,7 +104,10 @@ impl ObjectStore for FaultStore {
         self.inner.get_ranges(location, ranges).await
     }
 
-    fn delete_stream(&self, locations: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, StoreResult<Path>>,
+    ) -> BoxStream<'static, StoreResult<Path>> {
         self.inner.delete_stream(locations)
     }
 
@@ -157,11 +165,13 @@ async fn a_version_that_a_rival_took_is_followed_and_the_next_one_is_tried() {
     for how in [Landing::Append, Landing::Upsert { keys: vec!["id".into()] }] {
         let (house, store) = faulty().await;
         store.arm(Fault::Rival);
-        let landed = house.land("raw.orders", vec![orders(&[(1, 9), (2, 2), (2, 4)])], how.clone(), 2).await.unwrap();
+        let landed =
+            house.land("raw.orders", vec![orders(&[(1, 9), (2, 2), (2, 4)])], how.clone(), 2).await.unwrap();
         assert_eq!(landed.version, 2);
         let expected = if how == Landing::Append { ["4,16"] } else { ["2,13"] };
         assert_eq!(house.lines("select count(*), sum(amount) from raw.orders").await, expected);
-        let again = lines_of(&house.reopened().await, "select count(*), sum(amount) from raw.orders").await.unwrap();
+        let again =
+            lines_of(&house.reopened().await, "select count(*), sum(amount) from raw.orders").await.unwrap();
         assert_eq!(again, expected);
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, NullArray, RecordBatch,
-    StringArray, StringViewArray, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, NullArray,
+    RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray, UInt32Array,
 };
 use datafusion::arrow::datatypes::{DataType, Schema};
 use futures::TryStreamExt;
@@ -15,11 +15,13 @@ use crate::{Error, Since};
 async fn rows_and_cursor_arrive_together_and_a_replay_changes_nothing() {
     let house = House::local().await;
     let table = name("raw.orders");
-    let first = house.land("raw.orders", vec![orders(&[(1, 10), (2, 20)])], Landing::Append, 1).await.unwrap();
+    let first =
+        house.land("raw.orders", vec![orders(&[(1, 10), (2, 20)])], Landing::Append, 1).await.unwrap();
     assert_eq!((first.version, first.rows, first.already), (0, 2, false));
     assert_eq!(house.warehouse.mark(&table, "source/orders").await.unwrap(), Some(mark(1)));
     for _ in 0..3 {
-        let again = house.land("raw.orders", vec![orders(&[(1, 10), (2, 20)])], Landing::Append, 1).await.unwrap();
+        let again =
+            house.land("raw.orders", vec![orders(&[(1, 10), (2, 20)])], Landing::Append, 1).await.unwrap();
         assert_eq!((again.version, again.rows, again.already), (0, 2, true));
     }
     house.land("raw.orders", vec![orders(&[(3, 30)])], Landing::Append, 2).await.unwrap();
@@ -38,11 +40,16 @@ async fn the_log_alone_knows_where_a_stream_stands() {
         house.land("raw.orders", vec![orders(&[(seq, seq)])], Landing::Append, seq).await.unwrap();
     }
     let other = LoadMark { stream: "source/other".into(), ..mark(40) };
-    house.warehouse.land(&table, stream(vec![orders(&[(4, 4)])]), Landing::Append, other.clone()).await.unwrap();
+    house
+        .warehouse
+        .land(&table, stream(vec![orders(&[(4, 4)])]), Landing::Append, other.clone())
+        .await
+        .unwrap();
     let warehouse = house.reopened().await;
     assert_eq!(warehouse.mark(&table, "source/orders").await.unwrap(), Some(mark(3)));
     assert_eq!(warehouse.mark(&table, "source/other").await.unwrap(), Some(other));
-    let replay = warehouse.land(&table, stream(vec![orders(&[(3, 3)])]), Landing::Append, mark(3)).await.unwrap();
+    let replay =
+        warehouse.land(&table, stream(vec![orders(&[(3, 3)])]), Landing::Append, mark(3)).await.unwrap();
     assert_eq!((replay.already, replay.rows), (true, 1));
     assert_eq!(lines_of(&warehouse, "select count(*) from raw.orders").await.unwrap(), ["4"]);
 }
@@ -63,14 +70,20 @@ async fn staged_files_without_a_commit_are_invisible() {
     let warehouse = house.reopened().await;
     assert_eq!(lines_of(&warehouse, "select id from mart.orders").await.unwrap(), ["1"]);
     warehouse.land(&table, stream(vec![orders(&[(2, 2), (3, 3)])]), Landing::Append, mark(2)).await.unwrap();
-    assert_eq!(lines_of(&warehouse, "select id from mart.orders order by id").await.unwrap(), ["1", "2", "3"]);
+    assert_eq!(
+        lines_of(&warehouse, "select id from mart.orders order by id").await.unwrap(),
+        ["1", "2", "3"]
+    );
 }
 
 #[tokio::test]
 async fn a_stream_that_breaks_leaves_nothing() {
     let house = House::local().await;
-    let broken = futures::stream::iter(vec![Ok(orders(&[(1, 1)])), Err(Error::invalid("the source went away"))]).boxed();
-    let error = house.warehouse.land(&name("raw.orders"), broken, Landing::Append, mark(1)).await.unwrap_err();
+    let broken =
+        futures::stream::iter(vec![Ok(orders(&[(1, 1)])), Err(Error::invalid("the source went away"))])
+            .boxed();
+    let error =
+        house.warehouse.land(&name("raw.orders"), broken, Landing::Append, mark(1)).await.unwrap_err();
     assert!(error.to_string().contains("went away"));
     assert_eq!(house.warehouse.snapshot(&name("raw.orders")).await.unwrap().map(|s| s.version), None);
     let left: Vec<_> = house.store.list(None).try_collect().await.unwrap();
@@ -93,13 +106,25 @@ async fn replace_and_replace_file_touch_what_they_say() {
         let names: StringArray = ids.iter().map(|_| Some(f)).collect();
         batch(vec![("id", Arc::new(Int64Array::from(ids.to_vec())) as ArrayRef), ("_file", Arc::new(names))])
     };
-    house.land("raw.drops", vec![file("a.csv", &[1, 2]), file("b.csv", &[3])], Landing::Append, 1).await.unwrap();
+    house
+        .land("raw.drops", vec![file("a.csv", &[1, 2]), file("b.csv", &[3])], Landing::Append, 1)
+        .await
+        .unwrap();
     house.land("raw.drops", vec![file("c.csv", &[4])], Landing::Append, 2).await.unwrap();
     let before = house.warehouse.snapshot(&name("raw.drops")).await.unwrap().unwrap();
-    house.land("raw.drops", vec![file("a.csv", &[7])], Landing::ReplaceFile { file: "a.csv".into() }, 3).await.unwrap();
+    house
+        .land("raw.drops", vec![file("a.csv", &[7])], Landing::ReplaceFile { file: "a.csv".into() }, 3)
+        .await
+        .unwrap();
     let after = house.warehouse.snapshot(&name("raw.drops")).await.unwrap().unwrap();
-    assert_eq!(house.lines("select _file, id from raw.drops order by 1, 2").await, ["a.csv,7", "b.csv,3", "c.csv,4"]);
-    assert!(after.files.iter().any(|f| f.name == before.files[1].name), "the file of c.csv was not written again");
+    assert_eq!(
+        house.lines("select _file, id from raw.drops order by 1, 2").await,
+        ["a.csv,7", "b.csv,3", "c.csv,4"]
+    );
+    assert!(
+        after.files.iter().any(|f| f.name == before.files[1].name),
+        "the file of c.csv was not written again"
+    );
     house.land("raw.drops", vec![file("d.csv", &[9])], Landing::Replace, 4).await.unwrap();
     assert_eq!(house.lines("select id from raw.drops").await, ["9"]);
 }
@@ -110,7 +135,10 @@ async fn new_columns_join_missing_ones_are_null_and_a_changed_type_is_refused() 
     let table = name("raw.people");
     let column = |a: Int64Array| Arc::new(a) as ArrayRef;
     let old = batch(vec![("id", column(vec![1].into())), ("age", column(vec![30].into()))]);
-    let new = batch(vec![("id", column(vec![2].into())), ("city", Arc::new(StringArray::from(vec!["沪"])) as ArrayRef)]);
+    let new = batch(vec![
+        ("id", column(vec![2].into())),
+        ("city", Arc::new(StringArray::from(vec!["沪"])) as ArrayRef),
+    ]);
     house.land("raw.people", vec![old], Landing::Append, 1).await.unwrap();
     house.land("raw.people", vec![new], Landing::Append, 2).await.unwrap();
     let expected = ["1,30,", "2,,沪"];
@@ -152,9 +180,20 @@ async fn every_delivered_type_finds_its_home() {
         ("text", Arc::new(StringViewArray::from(vec![Some("观澜"), None]))),
         ("whole", Arc::new(UInt32Array::from(vec![Some(7), None]))),
         ("real", Arc::new(Float64Array::from(vec![Some(1.5), None]))),
-        ("money", Arc::new(Decimal128Array::from(vec![Some(123_450), None]).with_precision_and_scale(18, 2).unwrap())),
+        (
+            "money",
+            Arc::new(
+                Decimal128Array::from(vec![Some(123_450), None]).with_precision_and_scale(18, 2).unwrap(),
+            ),
+        ),
         ("day", Arc::new(Date32Array::from(vec![Some(20_000), None]))),
-        ("at", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), None]).with_timezone("+08:00"))),
+        (
+            "at",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), None])
+                    .with_timezone("+08:00"),
+            ),
+        ),
         ("wall", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_700_000_000_123_456), None]))),
         ("yes", Arc::new(BooleanArray::from(vec![Some(true), None]))),
         ("nothing", Arc::new(NullArray::new(2))),
@@ -162,9 +201,23 @@ async fn every_delivered_type_finds_its_home() {
     house.land("raw.types", vec![batch(columns.clone())], Landing::Append, 1).await.unwrap();
     let warehouse = house.reopened().await;
     let all = lines_of(&warehouse, "select * from raw.types").await.unwrap();
-    assert_eq!(all[0], "观澜,7,1.5,1234.50,2024-10-04,2023-11-14T22:13:20.123456Z,2023-11-14T22:13:20.123456,true,");
-    assert_eq!(lines_of(&warehouse, "select count(*) from raw.types where text is null and at is null").await.unwrap(), ["1"]);
-    for filter in ["whole = 7", "money > 1234.49", "day = date '2024-10-04'", "at > timestamp '2023-11-14T22:13:20Z'", "real < 2"] {
+    assert_eq!(
+        all[0],
+        "观澜,7,1.5,1234.50,2024-10-04,2023-11-14T22:13:20.123456Z,2023-11-14T22:13:20.123456,true,"
+    );
+    assert_eq!(
+        lines_of(&warehouse, "select count(*) from raw.types where text is null and at is null")
+            .await
+            .unwrap(),
+        ["1"]
+    );
+    for filter in [
+        "whole = 7",
+        "money > 1234.49",
+        "day = date '2024-10-04'",
+        "at > timestamp '2023-11-14T22:13:20Z'",
+        "real < 2",
+    ] {
         let sql = format!("select count(*) from raw.types where {filter}");
         assert_eq!(lines_of(&warehouse, &sql).await.unwrap(), ["1"], "{filter}");
     }
@@ -192,14 +245,28 @@ async fn what_was_appended_since_a_version_is_exactly_that() {
     for seq in 1..=3 {
         house.land("raw.orders", vec![orders(&[(seq, seq)])], Landing::Append, seq).await.unwrap();
     }
-    let Since::Appended { version: 2, rows: 2, provider } = house.warehouse.snapshot_since(&table, 0).await.unwrap() else {
+    let Since::Appended { version: 2, rows: 2, provider } =
+        house.warehouse.snapshot_since(&table, 0).await.unwrap()
+    else {
         panic!("rows were appended")
     };
     let seen = house.warehouse.context().read_table(provider).unwrap().select_columns(&["id"]).unwrap();
-    assert_eq!(table_lines(&seen.sort_by(vec![datafusion::prelude::col("id")]).unwrap().collect().await.unwrap()), ["2", "3"]);
-    assert!(matches!(house.warehouse.snapshot_since(&table, 2).await.unwrap(), Since::Unchanged { version: 2 }));
-    house.land("raw.orders", vec![orders(&[(1, 100)])], Landing::Upsert { keys: vec!["id".into()] }, 4).await.unwrap();
-    assert!(matches!(house.warehouse.snapshot_since(&table, 2).await.unwrap(), Since::Rewritten { version: 3 }));
+    assert_eq!(
+        table_lines(&seen.sort_by(vec![datafusion::prelude::col("id")]).unwrap().collect().await.unwrap()),
+        ["2", "3"]
+    );
+    assert!(matches!(
+        house.warehouse.snapshot_since(&table, 2).await.unwrap(),
+        Since::Unchanged { version: 2 }
+    ));
+    house
+        .land("raw.orders", vec![orders(&[(1, 100)])], Landing::Upsert { keys: vec!["id".into()] }, 4)
+        .await
+        .unwrap();
+    assert!(matches!(
+        house.warehouse.snapshot_since(&table, 2).await.unwrap(),
+        Since::Rewritten { version: 3 }
+    ));
     assert!(matches!(house.warehouse.snapshot_since(&table, 99).await.unwrap(), Since::Rewritten { .. }));
 }
 
@@ -221,9 +288,15 @@ async fn changes_are_told_and_a_dropped_table_is_gone() {
 async fn deltalake_reads_what_we_wrote() {
     let house = House::local().await;
     for seq in 1..=3 {
-        house.land("raw.orders", vec![orders(&[(seq, seq), (seq + 10, 0)])], Landing::Append, seq).await.unwrap();
+        house
+            .land("raw.orders", vec![orders(&[(seq, seq), (seq + 10, 0)])], Landing::Append, seq)
+            .await
+            .unwrap();
     }
-    house.land("raw.orders", vec![orders(&[(11, 5)])], Landing::Upsert { keys: vec!["id".into()] }, 4).await.unwrap();
+    house
+        .land("raw.orders", vec![orders(&[(11, 5)])], Landing::Upsert { keys: vec!["id".into()] }, 4)
+        .await
+        .unwrap();
     let delta = crate::log::delta_table(&house.store, &name("raw.orders")).await.unwrap();
     assert_eq!(delta.version(), Some(3));
     let context = datafusion::prelude::SessionContext::new();
@@ -244,7 +317,8 @@ async fn a_table_of_someone_else_is_read_and_followed_but_not_written() {
     house.store.put(&path, text.into()).await.unwrap();
     let warehouse = house.reopened().await;
     assert_eq!(lines_of(&warehouse, "select id from raw.orders").await.unwrap(), ["1"]);
-    let error = warehouse.land(&table, stream(vec![orders(&[(2, 2)])]), Landing::Append, mark(2)).await.unwrap_err();
+    let error =
+        warehouse.land(&table, stream(vec![orders(&[(2, 2)])]), Landing::Append, mark(2)).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
 
@@ -255,7 +329,11 @@ async fn a_second_process_sees_commits_after_a_second() {
     let reader = house.reopened().await;
     let mut changes = reader.changes();
     assert_eq!(lines_of(&reader, "select count(*) from raw.orders").await.unwrap(), ["1"]);
-    house.warehouse.land(&name("raw.orders"), stream(vec![orders(&[(2, 2)])]), Landing::Append, mark(2)).await.unwrap();
+    house
+        .warehouse
+        .land(&name("raw.orders"), stream(vec![orders(&[(2, 2)])]), Landing::Append, mark(2))
+        .await
+        .unwrap();
     house.clock.advance(Duration::from_secs(2));
     assert_eq!(lines_of(&reader, "select count(*) from raw.orders").await.unwrap(), ["2"]);
     assert_eq!(changes.try_recv().unwrap().version, 1);

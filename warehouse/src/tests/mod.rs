@@ -28,7 +28,8 @@ pub(crate) struct Folder(pub PathBuf);
 impl Folder {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("guanlan-warehouse-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("guanlan-warehouse-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
@@ -84,7 +85,13 @@ impl House {
         Warehouse::on(self.store.clone(), db, self.clock.clone(), settings()).await.unwrap()
     }
 
-    pub(crate) async fn land(&self, table: &str, rows: Vec<RecordBatch>, how: Landing, seq: i64) -> Result<crate::Landed> {
+    pub(crate) async fn land(
+        &self,
+        table: &str,
+        rows: Vec<RecordBatch>,
+        how: Landing,
+        seq: i64,
+    ) -> Result<crate::Landed> {
         self.clock.advance(Duration::from_secs(2));
         self.warehouse.land(&name(table), stream(rows), how, mark(seq)).await
     }
@@ -116,7 +123,12 @@ pub(crate) fn name(text: &str) -> TableName {
 }
 
 pub(crate) fn mark(seq: i64) -> LoadMark {
-    LoadMark { stream: "source/orders".into(), seq, cursor: serde_json::json!({ "at": seq }), operation: format!("op-{seq}") }
+    LoadMark {
+        stream: "source/orders".into(),
+        seq,
+        cursor: serde_json::json!({ "at": seq }),
+        operation: format!("op-{seq}"),
+    }
 }
 
 pub(crate) fn stream(rows: Vec<RecordBatch>) -> BoxStream<'static, Result<RecordBatch>> {

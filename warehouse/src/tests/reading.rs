@@ -36,11 +36,21 @@ async fn files_that_cannot_match_are_skipped() {
     let files = |plan: &str| plan.matches(".parquet").count();
     let all = physical(&house, "select note from mart.orders").await;
     assert_eq!(files(&all), 5, "{all}");
-    for (filter, expected) in [("id = 250", 1), ("id between 150 and 249", 2), ("id in (5, 405)", 2), ("note = 'n3'", 1), ("id < 0", 0)] {
+    for (filter, expected) in [
+        ("id = 250", 1),
+        ("id between 150 and 249", 2),
+        ("id in (5, 405)", 2),
+        ("note = 'n3'", 1),
+        ("id < 0", 0),
+    ] {
         let plan = physical(&house, &format!("select note from mart.orders where {filter}")).await;
         assert_eq!(files(&plan), expected, "{filter}: {plan}");
         let counted = house.lines(&format!("select count(note) from mart.orders where {filter}")).await;
-        let checked = house.lines(&format!("select count(note) from (select note, id + 0 as id from mart.orders) t where {filter}")).await;
+        let checked = house
+            .lines(&format!(
+                "select count(note) from (select note, id + 0 as id from mart.orders) t where {filter}"
+            ))
+            .await;
         assert_eq!(counted, checked, "{filter}");
     }
     let limited = physical(&house, "select note from mart.orders limit 10").await;

@@ -29,7 +29,8 @@ async fn small_files_are_merged_and_nobody_notices() {
     let expected: Vec<String> = (1..=25).map(|i| i.to_string()).collect();
     assert_eq!(house.lines("select id from raw.orders order by id").await, expected);
     // Incremental readers still get exactly what was appended.
-    let Since::Appended { rows, provider, .. } = house.warehouse.snapshot_since(&table, 20).await.unwrap() else {
+    let Since::Appended { rows, provider, .. } = house.warehouse.snapshot_since(&table, 20).await.unwrap()
+    else {
         panic!("rows were appended")
     };
     let context = house.warehouse.context();
