@@ -6,5 +6,6 @@ mod mysql;
 mod postgres;
 mod real_data;
 mod rest;
+mod speed;
 mod sqlite;
 mod support;
