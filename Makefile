@@ -39,7 +39,7 @@ $(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
 
 test: build ## Every test: rooms, the walk through the line, the browser
 	@tests/prepare.sh test
-	cd $(WEB) && npm run --silent test
+	cd $(WEB) && npm run --silent test && npm run --silent budget
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	then $(CARGO) nextest run --locked --workspace; \
 	else $(CARGO) test --locked --workspace; fi

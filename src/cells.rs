@@ -124,9 +124,8 @@ mod tests {
             ("none", Arc::new(StringArray::from(vec![None::<&str>])) as _),
         ])
         .unwrap();
-        let expected = serde_json::json!([[
-            7, "9007199254740993", "NaN", "1234.50", "2023-11-14T22:13:20+00:00", null
-        ]]);
+        let expected =
+            serde_json::json!([[7, "9007199254740993", "NaN", "1234.50", "2023-11-14T22:13:20+00:00", null]]);
         assert_eq!(serde_json::to_value(rows(&batch).unwrap()).unwrap(), expected);
     }
 

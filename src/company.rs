@@ -69,14 +69,19 @@ impl Company {
             (world, ports, bind(ports.webhook).await?, bind(ports.tickets).await?)
         } else {
             let (webhook, tickets) = (bind_near(9400).await?, bind_near(9401).await?);
-            let ports = Ports { webhook: webhook.local_addr()?.port(), tickets: tickets.local_addr()?.port() };
+            let ports =
+                Ports { webhook: webhook.local_addr()?.port(), tickets: tickets.local_addr()?.port() };
             let world = World::create(&wish.folder, settings(wish)?, progress).await?;
             (world, ports, webhook, tickets)
         };
         let mut random = [0u8; 64];
         clock.fill(&mut random);
-        let options =
-            ProjectOptions { listen: wish.listen.clone(), webhook: ports.webhook, tickets: ports.tickets, random };
+        let options = ProjectOptions {
+            listen: wish.listen.clone(),
+            webhook: ports.webhook,
+            tickets: ports.tickets,
+            random,
+        };
         demo::project(&wish.folder, &options)?;
         std::fs::write(wish.folder.join("ports.json"), serde_json::to_string(&ports)?)
             .with_context(|| format!("cannot write into {}", wish.folder.display()))?;
@@ -160,7 +165,8 @@ async fn bind_near(port: u16) -> Result<TcpListener> {
 }
 
 async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
-    let ended = axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await;
+    let ended =
+        axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await;
     if let Err(error) = ended {
         tracing::warn!(error = %error, "one of the company's systems stopped answering");
     }
@@ -168,7 +174,9 @@ async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
 
 /// Takes a webhook as a chat tool would, and shows its headline.
 async fn receive(State(tell): State<Tell>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let Ok(message) = serde_json::from_slice::<serde_json::Value>(&body) else { return StatusCode::BAD_REQUEST };
+    let Ok(message) = serde_json::from_slice::<serde_json::Value>(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
     let id = headers.get("webhook-id").and_then(|v| v.to_str().ok()).unwrap_or("no id");
     let kind = message["type"].as_str().unwrap_or("message");
     let data = &message["data"];

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use rules::ChannelSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Problem, Span, StoreSpec};
 use warehouse::Title;
 
@@ -175,6 +175,17 @@ impl Config {
             found.push(problem.at_key("channels").at_key(name).hint(hint));
         }
         found
+    }
+
+    /// Whether a part that is built once at the start would be built differently with `new`. Channels and
+    /// the site's name and language are read each time they are needed.
+    pub fn needs_restart(&self, new: &Config) -> bool {
+        let fixed = |config: &Config| {
+            let site = &config.site;
+            let site = json!([site.timezone, site.week_start, site.fiscal_month]);
+            json!([site, config.store, config.metadata, config.listen, config.query, config.sessions, config.outbound])
+        };
+        fixed(self) != fixed(new)
     }
 
     /// All settings with their defaults as YAML, secrets as references.

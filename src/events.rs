@@ -2,7 +2,7 @@
 //! the latest events so that a browser that lost its connection resumes where it was.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use access::{Permission, Principal};
 use serde_json::Value;
@@ -55,7 +55,7 @@ impl Default for Hub {
 impl Hub {
     /// Tells everyone. The lock is held while sending so that ids arrive in order.
     pub fn tell(&self, kind: &'static str, data: Value) {
-        let mut ring = self.inner.lock().expect("no thread panics while holding the ring");
+        let mut ring = self.ring();
         let event = Arc::new(Event { id: ring.next, kind, data });
         ring.next += 1;
         ring.kept.push_back(event.clone());
@@ -66,15 +66,20 @@ impl Hub {
         let _ = self.sender.send(event);
     }
 
+    /// Each step leaves the ring whole, so one that a panic interrupted elsewhere is still good.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Events after `last`, and a receiver for those that follow. `None` when some have been
     /// forgotten already, so the caller must ask for everything anew.
     pub fn since(&self, last: Option<u64>) -> (Option<Vec<Arc<Event>>>, broadcast::Receiver<Arc<Event>>) {
-        let ring = self.inner.lock().expect("no thread panics while holding the ring");
+        let ring = self.ring();
         let receiver = self.sender.subscribe();
         let Some(last) = last else { return (Some(Vec::new()), receiver) };
         let oldest = ring.kept.front().map_or(ring.next, |e| e.id);
         // A restarted server counts from one again: a larger id belongs to the server before.
-        if last + 1 < oldest || last >= ring.next {
+        if last.saturating_add(1) < oldest || last >= ring.next {
             return (None, receiver);
         }
         (Some(ring.kept.iter().filter(|e| e.id > last).cloned().collect()), receiver)
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(ids(Some(3)), Some(vec![]));
         assert_eq!(ids(None), Some(vec![]));
         assert_eq!(ids(Some(9)), None, "an id of an earlier server");
+        assert_eq!(ids(Some(u64::MAX)), None, "what a client claims does not end the server");
         for n in 0..KEPT_EVENTS {
             hub.tell("table", n.into());
         }

@@ -60,6 +60,19 @@ fn failed(error: impl std::fmt::Display) -> JobError {
     JobError::Fail { message: error.to_string() }
 }
 
+fn again(error: impl std::fmt::Display) -> JobError {
+    JobError::Retry { after: None, message: error.to_string() }
+}
+
+/// Whether the same work may succeed a moment later.
+pub fn may_pass(error: &warehouse::Error) -> bool {
+    use warehouse::Error as E;
+    matches!(
+        error,
+        E::Store { .. } | E::Conflict { .. } | E::Exhausted { .. } | E::Timeout { .. } | E::Metadata(_)
+    )
+}
+
 impl Job for Sync {
     const KIND: &'static str = "sync";
     type Context = Platform;
@@ -71,8 +84,7 @@ impl Job for Sync {
     async fn run(&self, cx: &Platform) -> Result<(), JobError> {
         // The next run is queued before this one works, so a kill never ends a schedule.
         cx.schedule_source(&self.source).await.map_err(failed)?;
-        let Some(report) = cx.sync(&self.source, None, &ingest::Quiet).await.map_err(failed)?
-        else {
+        let Some(report) = cx.sync(&self.source, None, &ingest::Quiet).await.map_err(failed)? else {
             return Ok(()); // the source was removed from the project
         };
         let errors: Vec<String> = report
@@ -96,7 +108,8 @@ impl Job for Clean {
         if !cx.project().project.cleans.contains_key(&self.table) {
             return Ok(());
         }
-        let report = cx.warehouse.clean(&self.table).await.map_err(failed)?;
+        let cleaned = cx.warehouse.clean(&self.table).await;
+        let report = cleaned.map_err(|e| if may_pass(&e) { again(e) } else { failed(e) })?;
         if !report.already {
             let table = format!("clean.{}", self.table).parse().map_err(failed)?;
             cx.follow(Happened::Cleaned(table)).await.map_err(failed)?;
@@ -115,7 +128,12 @@ impl Job for Build {
 
     async fn run(&self, cx: &Platform) -> Result<(), JobError> {
         let outcome = cx.build_stale().await.map_err(failed)?;
-        if outcome.failed.is_empty() { Ok(()) } else { Err(failed(outcome.failed.join("; "))) }
+        let message = outcome.failed.join("; ");
+        match (outcome.failed.is_empty(), outcome.try_again) {
+            (true, _) => Ok(()),
+            (false, true) => Err(again(message)),
+            (false, false) => Err(failed(message)),
+        }
     }
 }
 

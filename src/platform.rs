@@ -2,10 +2,11 @@
 //! command line. No decision is taken here: what follows what is `flow`, what may be read is
 //! `access`, what a number means is `warehouse`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use arrow::datatypes::{DataType, TimeUnit};
 use tokio_util::sync::CancellationToken;
 
@@ -13,13 +14,14 @@ use access::{Audit, Outbound, Principal, Sessions, Users};
 use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
-use store::{Metadata, Objects, Outbox, Queue, Runner, SharedClock};
+use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock};
 use warehouse::{Definitions, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
+use crate::config::Config;
 use crate::events::Hub;
 use crate::flow::{self, Happened, Lineage};
-use crate::jobs::{Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
-use crate::project::{Loaded, Project};
+use crate::jobs::{self, Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
+use crate::project::{Finding, Kind, Loaded, Plan, Project};
 
 /// What a process wants with a project. Only one that works takes over jobs that a killed one left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Purpose {
 pub struct Built {
     pub published: Vec<TableName>,
     pub failed: Vec<String>,
+    /// Some failed for a reason that may pass by itself.
+    pub try_again: bool,
 }
 
 /// What cleaning and building everything that is stale came to, a line each.
@@ -60,6 +64,8 @@ pub struct Platform {
     pub stopping: CancellationToken,
     /// Set when the clock is a simulated company's.
     pub demo_speed: Option<f64>,
+    /// The settings that the parts were built with.
+    opened: Config,
     live: RwLock<Arc<Loaded>>,
 }
 
@@ -76,18 +82,22 @@ impl Platform {
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;
-        let sessions = Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions.clone()).await?;
+        let sessions =
+            Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions.clone()).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         let outbound = Outbound::new(config.outbound.clone())?;
-        let warehouse =
-            Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;
+        let warehouse = Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;
         warehouse.set_definitions(definitions(&project));
-        let ingest = Ingest::new(warehouse.clone(), Arc::new(outbound.clone()), db.clone(), clock.clone(), folder).await?;
+        let ingest =
+            Ingest::new(warehouse.clone(), Arc::new(outbound.clone()), db.clone(), clock.clone(), folder)
+                .await?;
         if purpose == Purpose::Work {
             ingest.recover().await?;
         }
         let outbox = Outbox::open(db.clone(), clock.clone()).await?;
-        let rules = Rules::open(warehouse.clone(), db.clone(), outbox.clone(), outbound, clock.clone(), folder).await?;
+        let rules =
+            Rules::open(warehouse.clone(), db.clone(), outbox.clone(), outbound, clock.clone(), folder)
+                .await?;
         let queue = Queue::open(db.clone(), clock.clone()).await?;
         for (name, columns, sql) in store::system_queries().into_iter().chain(access::system_queries()) {
             let columns: Vec<_> = columns.into_iter().map(|(name, kind)| (name, arrow_type(kind))).collect();
@@ -113,6 +123,7 @@ impl Platform {
             hub: Hub::default(),
             stopping: CancellationToken::new(),
             demo_speed,
+            opened: config.clone(),
             live: RwLock::new(Arc::new(loaded)),
         }))
     }
@@ -123,14 +134,32 @@ impl Platform {
     }
 
     /// Serves new definitions: swaps them, then queues what they make stale.
-    pub async fn reload(&self, loaded: Loaded) -> Result<()> {
+    pub async fn reload(&self, mut loaded: Loaded) -> Result<()> {
         self.warehouse.set_definitions(definitions(&loaded.project));
-        let revision = loaded.project.revision.clone();
-        let problems = loaded.findings.len();
+        if self.opened.needs_restart(&loaded.project.config) {
+            loaded.findings.push(
+                Finding::whole("guanlan.yaml", "a changed setting takes effect only after a restart")
+                    .warning()
+                    .hint("restart `guanlan serve`; channels and the site's name take effect at once"),
+            );
+        }
+        let (revision, problems) = (loaded.project.revision.clone(), loaded.findings.len());
+        let touched = loaded.plan.clone();
         *self.live.write().expect("no thread panics while swapping definitions") = Arc::new(loaded);
-        self.schedule_all().await?;
+        self.run_touched(&touched).await?;
+        self.keep_schedules().await?;
+        self.retire_rules().await?;
         self.follow(Happened::Reloaded).await?;
         self.hub.tell("project", serde_json::json!({"revision": revision, "problems": problems}));
+        Ok(())
+    }
+
+    /// Ends the alerts of rules that are gone. A rule whose file is merely broken is not gone.
+    pub async fn retire_rules(&self) -> Result<()> {
+        let live = self.project();
+        let held = live.held.keys().filter(|place| place.kind == Kind::Rule).map(|place| &place.name);
+        let known: Vec<&str> = live.project.rules.keys().chain(held).map(String::as_str).collect();
+        self.rules.retire(&known).await?;
         Ok(())
     }
 
@@ -146,20 +175,45 @@ impl Platform {
         runner
     }
 
-    /// Queues what every schedule of the project asks for. Jobs coalesce, so calling it again is safe.
-    pub async fn schedule_all(&self) -> Result<()> {
+    /// Sees to it that every schedule of the project has its next run queued. What never ran is due at
+    /// once. Called again and again it revives a schedule that a failure at the wrong moment ended.
+    pub async fn keep_schedules(&self) -> Result<()> {
         let live = self.project();
-        let now = self.clock.now();
+        let (now, zone) = (self.clock.now(), live.project.calendar.timezone());
         for (name, spec) in &live.project.sources {
-            if let Ok(Some(_)) = spec.schedule() {
-                self.queue.push(&Sync { source: name.clone() }, now).await?;
+            if let Ok(Some(schedule)) = spec.schedule()
+                && let Some(next) = schedule.next_after(now, zone)
+            {
+                self.queue.ensure(&Sync { source: name.clone() }, now, next).await?;
             }
         }
-        for schedule in self.rule_schedules() {
-            self.queue.push(&Evaluate { schedule }, now).await?;
+        let rules: BTreeMap<String, Schedule> =
+            live.project.rules.values().map(|r| (r.schedule().to_string(), r.schedule())).collect();
+        for (name, schedule) in rules {
+            if let Some(next) = schedule.next_after(now, zone) {
+                self.queue.ensure(&Evaluate { schedule: name }, now, next).await?;
+            }
         }
-        self.queue.push(&Upkeep {}, now + std::time::Duration::from_secs(600)).await?;
-        self.queue.push(&Deliver {}, now).await?;
+        let soon = now + std::time::Duration::from_secs(600);
+        self.queue.ensure(&Upkeep {}, soon, soon).await?;
+        self.queue.ensure(&Deliver {}, now, now).await?;
+        Ok(())
+    }
+
+    /// Runs at once what was added or changed by hand: whoever edits a source or a rule wants to see it work.
+    async fn run_touched(&self, touched: &Plan) -> Result<()> {
+        let live = self.project();
+        let now = self.clock.now();
+        for place in touched.added.iter().chain(&touched.changed) {
+            if let (Kind::Source, Some(spec)) = (place.kind, live.project.sources.get(&place.name))
+                && let Ok(Some(_)) = spec.schedule()
+            {
+                self.queue.push(&Sync { source: place.name.clone() }, now).await?;
+            }
+            if let (Kind::Rule, Some(spec)) = (place.kind, live.project.rules.get(&place.name)) {
+                self.queue.push(&Evaluate { schedule: spec.schedule().to_string() }, now).await?;
+            }
+        }
         Ok(())
     }
 
@@ -187,21 +241,18 @@ impl Platform {
         Ok(true)
     }
 
-    fn rule_schedules(&self) -> Vec<String> {
-        let live = self.project();
-        let mut schedules: Vec<String> =
-            live.project.rules.values().map(|r| r.schedule().to_string()).collect();
-        schedules.sort();
-        schedules.dedup();
-        schedules
-    }
-
     /// Reads a source into raw tables and queues what follows. `None` when the project has no such source.
-    pub async fn sync(&self, source: &str, stream: Option<&str>, progress: &dyn Progress) -> Result<Option<SyncReport>> {
+    pub async fn sync(
+        &self,
+        source: &str,
+        stream: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<Option<SyncReport>> {
         let live = self.project();
         let Some(spec) = live.project.sources.get(source) else { return Ok(None) };
         let report = self.ingest.sync(source, spec, stream, progress).await?;
-        for stream in report.streams.iter().filter(|s| s.rows > 0 || s.rejected_rows > 0) {
+        // A commit without rows counts too: a table that was emptied at its source.
+        for stream in report.streams.iter().filter(|s| s.version.is_some() || s.rejected_rows > 0) {
             self.follow(Happened::Landed(stream.table.clone())).await?;
             self.hub.tell(
                 "job",
@@ -282,7 +333,10 @@ impl Platform {
                         failing.join("; ")
                     ));
                 }
-                Err(error) => built.failed.push(format!("mart.{}: {error}", model.name)),
+                Err(error) => {
+                    built.try_again |= jobs::may_pass(&error);
+                    built.failed.push(format!("mart.{}: {error}", model.name));
+                }
             }
         }
         Ok(built)
@@ -306,21 +360,22 @@ impl Platform {
     /// Sends what is due and queues itself for what is due later.
     pub async fn deliver(&self) -> Result<()> {
         let live = self.project();
-        self.rules.deliver(&live.project.config.channels, 64).await?;
+        let pass = self.rules.deliver(&live.project.config.channels, 64).await?;
+        if pass != rules::Delivered::default() {
+            self.hub.tell(
+                "delivery",
+                serde_json::json!({"accepted": pass.accepted, "later": pass.later, "dead": pass.dead}),
+            );
+        }
         if let Some(due) = self.outbox.next_due(rules::EFFECT_KIND).await? {
             self.queue.push(&Deliver {}, due).await?;
         }
         Ok(())
     }
 
-    /// Compacts and checkpoints every Delta table.
+    /// Compacts, checkpoints and sweeps every Delta table, and forgets the oldest query records.
     pub async fn upkeep(&self) -> Result<()> {
-        for table in self.warehouse.tables().await {
-            if table.name.zone != Zone::System {
-                self.warehouse.upkeep(&table.name).await.with_context(|| format!("upkeep of {}", table.name))?;
-            }
-        }
-        Ok(())
+        Ok(self.warehouse.upkeep_all().await?)
     }
 
     /// The dashboards that `who` may open, the cockpit of their role first.
@@ -334,7 +389,9 @@ impl Platform {
             .map(|(name, spec)| (name.clone(), spec.clone()))
             .collect();
         // A page made for the caller's own role comes before those for everyone.
-        open.sort_by_key(|(name, spec)| (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone()));
+        open.sort_by_key(|(name, spec)| {
+            (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone())
+        });
         open
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use serde_json::json;
+use store::Outcome;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -17,6 +18,8 @@ use crate::project::{self, Loader};
 
 /// How long a stop waits for requests and jobs under way.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How often schedules are looked after.
+const KEEP_SCHEDULES: Duration = Duration::from_secs(60);
 
 /// Binds the address, naming what to do when it is taken.
 pub async fn bind(address: &str) -> Result<TcpListener> {
@@ -43,7 +46,8 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
             stopping.cancel();
         }
     });
-    platform.schedule_all().await?;
+    platform.keep_schedules().await?;
+    platform.retire_rules().await?;
     // What changed while the server was down is picked up like any other change.
     platform.follow(crate::flow::Happened::Reloaded).await?;
 
@@ -54,6 +58,7 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     });
     let watcher = tokio::spawn(watch(platform.clone(), loader));
     let bridges = tokio::spawn(bridge(platform.clone()));
+    let keeper = tokio::spawn(keep_schedules(platform.clone()));
 
     let app = http::router(platform.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown({
@@ -71,8 +76,9 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     if tokio::time::timeout(DRAIN, jobs).await.is_err() {
         tracing::warn!("jobs still running are left to the next start, which repeats them safely");
     }
-    watcher.abort();
-    bridges.abort();
+    for task in [watcher, bridges, keeper] {
+        task.abort();
+    }
     served
 }
 
@@ -87,6 +93,17 @@ async fn wait_for_signal() {
         }
         Err(_) => {
             let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Looks after schedules in real time: one that lost its next run to a full disk goes on by itself.
+async fn keep_schedules(platform: Arc<Platform>) {
+    let mut ticks = tokio::time::interval(KEEP_SCHEDULES);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = platform.keep_schedules().await {
+            tracing::warn!(error = %error, "the schedules could not be looked after; it is tried again");
         }
     }
 }
@@ -122,6 +139,7 @@ async fn watch(platform: Arc<Platform>, loader: Loader) {
 async fn bridge(platform: Arc<Platform>) {
     let mut tables = platform.warehouse.changes();
     let mut alerts = platform.rules.changes();
+    let mut jobs = platform.queue.finished();
     loop {
         tokio::select! {
             change = tables.recv() => match change {
@@ -135,6 +153,16 @@ async fn bridge(platform: Arc<Platform>) {
             change = alerts.recv() => match change {
                 Ok(change) => platform.hub.tell("alert", json!(change)),
                 Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "alert changes told too late to list"),
+                Err(RecvError::Closed) => return,
+            },
+            // A sync tells of its streams itself; what fails further right is told here.
+            job = jobs.recv() => match job {
+                Ok(job) if job.outcome == Outcome::Failed && matches!(&*job.kind, "clean" | "build") => {
+                    platform.hub.tell("job", json!({"kind": job.kind, "key": job.key, "table": job.key,
+                        "outcome": "failed", "message": job.message}));
+                }
+                Ok(_) => {}
+                Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "ends of jobs told too late to list"),
                 Err(RecvError::Closed) => return,
             },
         }

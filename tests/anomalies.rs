@@ -45,12 +45,8 @@ async fn every_planted_anomaly_is_found_in_the_first_month() {
     let folder = Folder::new("anomalies");
     let manual = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH, 7));
     let clock: SharedClock = manual.clone();
-    let wish = Wish {
-        folder: folder.path().join("company"),
-        seed: 7,
-        staff: 2000,
-        listen: "127.0.0.1:0".into(),
-    };
+    let wish =
+        Wish { folder: folder.path().join("company"), seed: 7, staff: 2000, listen: "127.0.0.1:0".into() };
     let mut company = Company::open(&wish, &clock, &|_, _, _| {}).await.unwrap();
     manual.set(company.now);
     let loaded = Loader::new(&company.project, clock.clone()).load().unwrap();
@@ -79,7 +75,8 @@ async fn turn(platform: &Arc<Platform>, now: &DateTime<Utc>) {
     let names: Vec<String> = platform.project().project.sources.keys().cloned().collect();
     for name in names {
         let report = platform.sync(&name, None, &ingest::Quiet).await.unwrap();
-        let failed: Vec<_> = report.iter().flat_map(|r| &r.streams).filter_map(|s| s.error.as_ref()).collect();
+        let failed: Vec<_> =
+            report.iter().flat_map(|r| &r.streams).filter_map(|s| s.error.as_ref()).collect();
         assert!(failed.is_empty(), "{now}: {failed:?}");
     }
     let refined = platform.refine().await.unwrap();

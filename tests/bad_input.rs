@@ -38,7 +38,11 @@ fn an_unknown_key_is_named_with_its_place_and_the_right_one() {
 
 #[test]
 fn bad_sql_is_named_inside_its_file() {
-    check_names("models/m.sql", "---\ntitle: M\nrefresh: { full: {} }\n---\nselect id\nfrom\nwhere\n", &["models/m.sql:7"]);
+    check_names(
+        "models/m.sql",
+        "---\ntitle: M\nrefresh: { full: {} }\n---\nselect id\nfrom\nwhere\n",
+        &["models/m.sql:7"],
+    );
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn cyclic_models_are_named_as_a_cycle() {
     folder.write("models/b.sql", "---\ntitle: B\nrefresh: { full: {} }\n---\nselect id from mart.a\n");
     let (code, all) = Guanlan::new(folder.path()).fails(&["check"]);
     assert_eq!(code, 2);
-    assert!(all.contains("models/a.sql") && all.contains("mart.b") && all.contains("cycl"), "{all}");
+    assert!(all.contains("models/a.sql") && all.contains("mart.b") && all.contains("circle"), "{all}");
 }
 
 #[test]

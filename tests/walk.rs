@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Folder, Guanlan, MariaDb, Postgres, Receiver, S3, Served, Session, shared_data, wait_for};
+use crate::support::{
+    Folder, Guanlan, MariaDb, Postgres, Receiver, S3, Served, Session, shared_data, wait_for,
+};
 
 const APPROVALS: i64 = 120_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -40,7 +42,8 @@ async fn the_whole_line_from_source_to_action() {
     cleans_and_counts(&guanlan);
     reads_a_foreign_event_log(&guanlan);
 
-    let password = guanlan.json(&["user", "add", "lin", "--role", "executive", "--role", "ops", "--role", "analyst"]);
+    let password =
+        guanlan.json(&["user", "add", "lin", "--role", "executive", "--role", "ops", "--role", "analyst"]);
     let password = password["password"].as_str().expect("a password").to_owned();
     let server = guanlan.serve().await;
     let session = server.sign_in("lin", &password).await;
@@ -146,7 +149,8 @@ fn reads_a_foreign_event_log(guanlan: &Guanlan<'_>) {
     if shared_data("eventlogs/receipt.xes.gz").is_none() {
         return;
     }
-    let log = guanlan.sql("select count(distinct case_id), count(*), count(distinct activity) from raw.drops_permits");
+    let log = guanlan
+        .sql("select count(distinct case_id), count(*), count(distinct activity) from raw.drops_permits");
     assert_eq!(json!(log[0]), json!([1_434, 8_577, 27]));
 }
 
@@ -154,7 +158,8 @@ async fn sees_the_same_number_as_sql(session: &Session, guanlan: &Guanlan<'_>) {
     let page = session.post("/api/dashboards/company/data", json!({"range": "12M"})).await;
     let tile = &page["tiles"]["amount"];
     assert_eq!(tile["ok"], true, "{page}");
-    let (from, to) = (page["range"]["from"].as_str().expect("from"), page["range"]["to"].as_str().expect("to"));
+    let (from, to) =
+        (page["range"]["from"].as_str().expect("from"), page["range"]["to"].as_str().expect("to"));
     let sql = format!(
         "select sum(amount) from mart.approvals where submitted_at >= timestamp '{from}' and submitted_at < timestamp '{to}'"
     );
@@ -217,7 +222,7 @@ async fn is_told_although_killed(
     wait_for("the first attempt", Duration::from_secs(90), || async { !receiver.all().is_empty() }).await;
     server.kill();
     let server = guanlan.serve().await;
-    wait_for("the accepted delivery", Duration::from_secs(600), || async {
+    wait_for("the accepted delivery", Duration::from_secs(90), || async {
         receiver.all().iter().any(|r| r.status == 200)
     })
     .await;
@@ -244,7 +249,10 @@ async fn sees_why(session: &Session) {
     assert!(detail["rule_yaml"].as_str().is_some_and(|y| y.contains("above")), "the rule: {detail}");
     let delivery = &detail["deliveries"][0];
     let history = delivery["history"].as_array().expect("attempts");
-    assert!(history.iter().any(|a| a["status"] == 503) && history.iter().any(|a| a["status"] == 200), "{delivery}");
+    assert!(
+        history.iter().any(|a| a["status"] == 503) && history.iter().any(|a| a["status"] == 200),
+        "{delivery}"
+    );
     let deliveries: Value =
         session.post("/api/sql", json!({"sql": "select count(*) from system.deliveries"})).await;
     assert!(deliveries["rows"][0][0].as_i64().is_some_and(|n| n >= 1));
@@ -257,7 +265,7 @@ store:
   s3: {{ bucket: {}, prefix: guanlan, endpoint: \"{}\", region: us-east-1, access_key: \"env:S3_KEY\", secret_key: \"env:S3_SECRET\", allow_http: true }}
 outbound: {{ allow: [\"{}\"] }}
 channels:
-  ops: {{ webhook: {{ url: \"http://{}/hook\", secret: \"env:HOOK_SECRET\" }} }}
+  ops: {{ webhook: {{ url: \"http://{}/hook\", secret: \"env:HOOK_SECRET\", retry: [2s, 4s, 8s] }} }}
 ",
         s3.bucket, s3.endpoint, receiver.address, receiver.address
     )

@@ -20,7 +20,10 @@ pub fn init(folder: &Path, output: &Output) -> Result<ExitCode> {
     let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("company");
     let files = init::init(folder, name)?;
     output.data(&json!({"folder": folder, "files": files}));
-    output.say(&format!("A starter project is in {}", output.paint(Tone::Accent, &folder.display().to_string())));
+    output.say(&format!(
+        "A starter project is in {}",
+        output.paint(Tone::Accent, &folder.display().to_string())
+    ));
     for file in &files {
         output.say(&output.paint(Tone::Quiet, &format!("  {}", file.display())));
     }

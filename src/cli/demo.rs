@@ -79,7 +79,11 @@ async fn make(
     })
     .await?;
     bar.finish_and_clear();
-    output.say(&format!("  simulated: {} staff, 18 months, seed {}", count(options.staff as u64), options.seed));
+    output.say(&format!(
+        "  simulated: {} staff, 18 months, seed {}",
+        count(options.staff as u64),
+        options.seed
+    ));
     Ok(company)
 }
 
@@ -101,7 +105,8 @@ async fn first_landing(
             }
         })
     };
-    let stop = if prepare_only { tokio_util::sync::CancellationToken::new() } else { platform.stopping.clone() };
+    let stop =
+        if prepare_only { tokio_util::sync::CancellationToken::new() } else { platform.stopping.clone() };
     company.run(clock, stop.clone(), tell)?;
     let bars = sync::Bars::new(output);
     let mut failures = Vec::new();
@@ -112,7 +117,10 @@ async fn first_landing(
             Ok(Some(report)) => {
                 rows += report.streams.iter().map(|s| s.rows).sum::<u64>();
                 failures.extend(
-                    report.streams.iter().filter_map(|s| Some(format!("{name}.{}: {}", s.stream, s.error.as_ref()?))),
+                    report
+                        .streams
+                        .iter()
+                        .filter_map(|s| Some(format!("{name}.{}: {}", s.stream, s.error.as_ref()?))),
                 );
             }
             Ok(None) => {}
@@ -149,22 +157,28 @@ async fn logins(platform: &Platform) -> Result<Vec<(&'static str, &'static str, 
 }
 
 fn introduce(address: &str, logins: &[(&str, &str, String)], options: &Options, output: &Output) {
-    let people: Vec<_> = logins.iter().map(|(user, _, password)| json!({"user": user, "password": password})).collect();
+    let people: Vec<_> =
+        logins.iter().map(|(user, _, password)| json!({"user": user, "password": password})).collect();
     output.data(&json!({"address": format!("http://{address}"), "logins": people, "speed": options.speed}));
     if output.json {
         return;
     }
     output.write("");
-    output.write(&format!(
-        "  open {}",
-        output.paint(Tone::Accent, &format!("http://{address}"))
-    ));
+    output.write(&format!("  open {}", output.paint(Tone::Accent, &format!("http://{address}"))));
     for (user, display, password) in logins {
-        output.write(&format!("  {user:10} {}  {}", output.paint(Tone::Strong, password), output.paint(Tone::Quiet, display)));
+        output.write(&format!(
+            "  {user:10} {}  {}",
+            output.paint(Tone::Strong, password),
+            output.paint(Tone::Quiet, display)
+        ));
     }
     output.write(&output.paint(
         Tone::Quiet,
-        &format!("  one real second is {} simulated; files to edit are in {}/project; Ctrl-C ends it", options.speed, options.folder.display()),
+        &format!(
+            "  one real second is {} simulated; files to edit are in {}/project; Ctrl-C ends it",
+            options.speed,
+            options.folder.display()
+        ),
     ));
     output.write("");
 }
@@ -188,11 +202,17 @@ async fn follow_alerts(platform: Arc<Platform>, output: Output) {
                 text("table"),
                 count(data["rows"].as_u64().unwrap_or_default())
             )),
-            "job" => output.say(&format!("  {at} {} {}", output.paint(Tone::Bad, &text("table")), text("message"))),
+            "job" => {
+                output.say(&format!("  {at} {} {}", output.paint(Tone::Bad, &text("table")), text("message")))
+            }
             "alert" => {
                 let tone = if data["state"] == "firing" { Tone::Bad } else { Tone::Good };
                 let summary = data["summary"]["en"].as_str().unwrap_or_default();
-                output.say(&format!("  {at} {} {} {summary}", output.paint(tone, &text("state")), text("rule")));
+                output.say(&format!(
+                    "  {at} {} {} {summary}",
+                    output.paint(tone, &text("state")),
+                    text("rule")
+                ));
             }
             _ => {}
         }

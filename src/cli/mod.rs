@@ -4,8 +4,8 @@
 mod check;
 mod demo;
 mod output;
-mod query;
 mod quarantine;
+mod query;
 mod server;
 mod sync;
 mod user;

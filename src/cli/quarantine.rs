@@ -48,7 +48,8 @@ async fn list(project: &Path, output: &Output) -> Result<ExitCode> {
         let sql = format!(
             "select \"column\", reason, count(*) as n from clean.\"{name}_rejected\" group by 1, 2 order by n desc limit 100"
         );
-        let (batches, _) = platform.warehouse.session(&Principal::cli()).sql(&sql).await?.collect(100).await?;
+        let (batches, _) =
+            platform.warehouse.session(&Principal::cli()).sql(&sql).await?.collect(100).await?;
         for batch in &batches {
             for row in crate::cells::rows(batch)? {
                 let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
@@ -78,7 +79,9 @@ async fn release(project: &Path, table: &str, output: &Output) -> Result<ExitCod
     }
     let report = platform.warehouse.release(table).await?;
     platform.build_stale().await?;
-    output.data(&json!({"table": table, "read": report.read, "kept": report.kept, "rejected": report.rejected}));
+    output.data(
+        &json!({"table": table, "read": report.read, "kept": report.kept, "rejected": report.rejected}),
+    );
     output.say(&format!(
         "clean.{table}: {} read, {} kept, {} still quarantined",
         count(report.read),

@@ -14,7 +14,11 @@ use crate::cells;
 
 /// Runs `sql` as the person at this machine, who owns the project's files anyway.
 pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Output) -> Result<ExitCode> {
-    let sql = if sql == "-" { std::io::read_to_string(std::io::stdin()).context("standard input")? } else { sql.to_owned() };
+    let sql = if sql == "-" {
+        std::io::read_to_string(std::io::stdin()).context("standard input")?
+    } else {
+        sql.to_owned()
+    };
     let platform = super::server::open_for_reading(project).await?;
     let mut answer = platform.warehouse.session(&Principal::cli()).sql(&sql).await?;
     if csv {
@@ -44,9 +48,16 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
             .map(|row| row.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect())
             .collect();
         output.table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &text);
-        let more = if truncated { format!(" (the first {limit}; --limit shows more, --csv all)") } else { String::new() };
+        let more = if truncated {
+            format!(" (the first {limit}; --limit shows more, --csv all)")
+        } else {
+            String::new()
+        };
         let from: Vec<String> = tables.iter().map(|(name, version)| format!("{name} v{version}")).collect();
-        output.say(&output.paint(Tone::Quiet, &format!("{} rows{more} from {}", count(rows.len() as u64), from.join(", "))));
+        output.say(&output.paint(
+            Tone::Quiet,
+            &format!("{} rows{more} from {}", count(rows.len() as u64), from.join(", ")),
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,8 @@ use crate::serve;
 pub fn load(project: &Path, clock: &SharedClock) -> Result<(Loader, Loaded)> {
     let folder = std::path::absolute(project)?;
     let mut loader = Loader::new(folder, clock.clone());
-    let loaded = loader.load().map_err(|unusable| anyhow::anyhow!("this project cannot be used\n{unusable}"))?;
+    let loaded =
+        loader.load().map_err(|unusable| anyhow::anyhow!("this project cannot be used\n{unusable}"))?;
     Ok((loader, loaded))
 }
 

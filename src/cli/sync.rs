@@ -38,7 +38,9 @@ impl Progress for Bars {
     fn rows(&self, source: &str, stream: &str, rows: u64, lag: Option<Duration>) {
         let mut bars = self.bars.lock().expect("no thread panics while drawing");
         let bar = bars.entry(format!("{source}.{stream}")).or_insert_with_key(|name| {
-            let style = ProgressStyle::with_template("{spinner} {prefix:28} {human_pos:>12} rows  {per_sec:>16}  {msg}");
+            let style = ProgressStyle::with_template(
+                "{spinner} {prefix:28} {human_pos:>12} rows  {per_sec:>16}  {msg}",
+            );
             let bar = self.all.add(ProgressBar::no_length());
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.set_prefix(name.clone());
@@ -124,7 +126,13 @@ fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], 
                 (None, 0) => output.paint(Tone::Quiet, "up to date"),
                 (None, _) => output.paint(Tone::Good, "landed"),
             };
-            vec![format!("{source}.{}", s.stream), s.table.to_string(), count(s.rows), count(s.rejected_rows), state]
+            vec![
+                format!("{source}.{}", s.stream),
+                s.table.to_string(),
+                count(s.rows),
+                count(s.rejected_rows),
+                state,
+            ]
         })
         .collect();
     output.table(&["stream", "table", "rows", "rejected", "state"], &rows);

@@ -35,7 +35,11 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
     let users = &platform.users;
     match command {
         Command::Add { name, roles, display } => {
-            let roles = roles.iter().map(|r| r.parse::<Role>()).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+            let roles = roles
+                .iter()
+                .map(|r| r.parse::<Role>())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(anyhow::Error::msg)?;
             let password = users.add(&name, display.as_deref().unwrap_or(&name), &roles, None).await?;
             shown_once(output, &name, &password);
         }

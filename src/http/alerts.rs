@@ -10,10 +10,7 @@ use super::{App, Caller, Refusal};
 use crate::project::Kind;
 
 /// `GET /api/alerts?state=&rule=&severity=&limit=&before=`.
-pub async fn list(
-    State(app): State<App>,
-    Query(filter): Query<AlertFilter>,
-) -> Result<Json<Value>, Refusal> {
+pub async fn list(State(app): State<App>, Query(filter): Query<AlertFilter>) -> Result<Json<Value>, Refusal> {
     let page = app.rules.alerts(&filter).await?;
     Ok(Json(json!(page)))
 }

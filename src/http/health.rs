@@ -15,21 +15,36 @@ use super::{App, Refusal};
 pub async fn health(State(app): State<App>) -> Response {
     let alive = sqlx::query("SELECT 1").execute(app.db.pool()).await.is_ok();
     let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"status": if alive { "ok" } else { "metadata database unreachable" },
-        "version": env!("CARGO_PKG_VERSION"), "now": app.clock.now()})))
+    (
+        status,
+        Json(json!({"status": if alive { "ok" } else { "metadata database unreachable" },
+        "version": env!("CARGO_PKG_VERSION"), "now": app.clock.now()})),
+    )
         .into_response()
 }
 
 /// Gauges and counters read from the system tables, as (name, help, SQL giving labels and a value).
 const SERIES: &[(&str, &str, &str)] = &[
-    ("guanlan_jobs", "Jobs waiting or running by kind and state",
-     "SELECT kind, state, COUNT(*) FROM jobs GROUP BY kind, state"),
-    ("guanlan_job_runs_total", "Job runs of the kept history by kind and outcome",
-     "SELECT kind, outcome, COUNT(*) FROM job_runs GROUP BY kind, outcome"),
-    ("guanlan_alerts", "Alerts by rule and state",
-     "SELECT rule, state, COUNT(*) FROM alerts GROUP BY rule, state"),
-    ("guanlan_deliveries", "Deliveries by channel and state",
-     "SELECT channel, state, COUNT(*) FROM deliveries GROUP BY channel, state"),
+    (
+        "guanlan_jobs",
+        "Jobs waiting or running by kind and state",
+        "SELECT kind, state, COUNT(*) FROM jobs GROUP BY kind, state",
+    ),
+    (
+        "guanlan_job_runs_total",
+        "Job runs of the kept history by kind and outcome",
+        "SELECT kind, outcome, COUNT(*) FROM job_runs GROUP BY kind, outcome",
+    ),
+    (
+        "guanlan_alerts",
+        "Alerts by rule and state",
+        "SELECT rule, state, COUNT(*) FROM alerts GROUP BY rule, state",
+    ),
+    (
+        "guanlan_deliveries",
+        "Deliveries by channel and state",
+        "SELECT channel, state, COUNT(*) FROM deliveries GROUP BY channel, state",
+    ),
 ];
 
 /// `GET /metrics`.
@@ -41,7 +56,14 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
             sqlx::query_as(*sql).fetch_all(app.db.pool()).await.map_err(Refusal::internal)?;
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
         for (a, b, n) in rows {
-            let _ = writeln!(text, "{name}{{{}=\"{}\",{}=\"{}\"}} {n}", labels[0], escape(&a), labels[1], escape(&b));
+            let _ = writeln!(
+                text,
+                "{name}{{{}=\"{}\",{}=\"{}\"}} {n}",
+                labels[0],
+                escape(&a),
+                labels[1],
+                escape(&b)
+            );
         }
     }
     let _ = writeln!(text, "# HELP guanlan_table_rows Rows of a table\n# TYPE guanlan_table_rows gauge");
@@ -51,7 +73,10 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
             let _ = writeln!(text, "guanlan_table_rows{{table=\"{}\"}} {rows}", table.name);
         }
     }
-    let _ = writeln!(text, "# HELP guanlan_table_age_seconds Time since a table changed\n# TYPE guanlan_table_age_seconds gauge");
+    let _ = writeln!(
+        text,
+        "# HELP guanlan_table_age_seconds Time since a table changed\n# TYPE guanlan_table_age_seconds gauge"
+    );
     for table in &tables {
         let age = (app.clock.now() - table.updated_at).num_milliseconds() as f64 / 1000.0;
         let _ = writeln!(text, "guanlan_table_age_seconds{{table=\"{}\"}} {age}", table.name);

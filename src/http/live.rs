@@ -17,7 +17,11 @@ use crate::events::Event;
 
 /// `GET /api/events`. A viewer too slow for the bounded queue is told to `resync` instead of being
 /// fed old changes one by one.
-pub async fn events(State(app): State<App>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
+pub async fn events(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let (missed, receiver) = app.hub.since(last);
     let first: Vec<Item> = match missed {
@@ -40,7 +44,8 @@ pub async fn events(State(app): State<App>, Extension(caller): Extension<Caller>
 }
 
 fn sse(events: impl Stream<Item = Result<Sse, Infallible>> + Send + 'static) -> impl IntoResponse {
-    axum::response::Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)).text("beat"))
+    axum::response::Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)).text("beat"))
 }
 
 enum Item {

@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use warehouse::metric::{Compare, Filter, Grain, MetricQuery, Order};
+use warehouse::metric::{Compare, Filter, Grain, MetricQuery, Order, Period};
 use warehouse::{Range, TableName};
 
 use super::{App, Caller, Refusal};
@@ -58,7 +58,8 @@ pub async fn query(
     Extension(caller): Extension<Caller>,
     Json(ask): Json<Ask>,
 ) -> Result<Json<Value>, Refusal> {
-    let range = Range::parse(&ask.range, app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
+    let range =
+        Range::parse(&ask.range, app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
     let question = MetricQuery {
         grain: ask.grain,
         by: ask.by,
@@ -66,6 +67,7 @@ pub async fn query(
         compare: ask.compare,
         limit: ask.limit,
         order: ask.order,
+        period: Period::of(&ask.range),
         ..MetricQuery::new(ask.metric, range)
     };
     Ok(Json(json!(app.warehouse.session(&caller.who).metric(&question).await?)))
@@ -84,7 +86,8 @@ pub async fn values(
     Path(dimension): Path<String>,
     Query(of): Query<Of>,
 ) -> Result<Json<Value>, Refusal> {
-    let range = Range::parse("12M", app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
+    let range =
+        Range::parse("12M", app.clock.now(), app.warehouse.calendar()).map_err(Refusal::bad_request)?;
     let question = MetricQuery {
         by: vec![dimension],
         limit: Some(MOST_VALUES),
@@ -92,7 +95,8 @@ pub async fn values(
         ..MetricQuery::new(of.metric, range)
     };
     let answer = app.warehouse.session(&caller.who).metric(&question).await?;
-    let values: Vec<String> = answer.rows.into_iter().filter_map(|row| row.by.into_iter().next().flatten()).collect();
+    let values: Vec<String> =
+        answer.rows.into_iter().filter_map(|row| row.by.into_iter().next().flatten()).collect();
     Ok(Json(json!({"values": values})))
 }
 

@@ -65,7 +65,13 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
         .need(Need::ReadSources, GET, "/api/sources/{name}/runs", "latest runs of a source", sources::runs)
         .need(Need::ReadSources, GET, "/api/quarantine", "rows that did not fit, counted", quarantine::list)
         .need(Need::ReadSources, GET, "/api/quarantine/{table}", "rows that did not fit", quarantine::rows)
-        .need(Need::ManageSources, POST, "/api/quarantine/{table}/release", "clean them again", quarantine::release)
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/quarantine/{table}/release",
+            "clean them again",
+            quarantine::release,
+        )
         .need(Need::ReadTables, GET, "/api/tables", "the catalogue", tables::list)
         .need(Need::ReadTables, GET, "/api/tables/{name}", "one table, with a sample", tables::one)
         .need(Need::RunSql, POST, "/api/sql", "run SQL, first rows", sql::page)
@@ -75,7 +81,13 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
         .need(Need::RunSql, DELETE, "/api/sql/{id}", "cancel a query", sql::cancel)
         .need(Need::ReadMetrics, GET, "/api/metrics", "all metrics", metrics::list)
         .need(Need::ReadMetrics, POST, "/api/metrics/query", "ask a metric", metrics::query)
-        .need(Need::ReadMetrics, GET, "/api/dimensions/{dimension}/values", "values to filter by", metrics::values)
+        .need(
+            Need::ReadMetrics,
+            GET,
+            "/api/dimensions/{dimension}/values",
+            "values to filter by",
+            metrics::values,
+        )
         .need(Need::ReadDashboards, GET, "/api/dashboards", "the caller's dashboards", dashboards::list)
         .need(Need::ReadDashboards, GET, "/api/dashboards/{name}", "one dashboard's layout", dashboards::one)
         .need(Need::ReadDashboards, POST, "/api/dashboards/{name}/data", "the tiles' data", dashboards::data)

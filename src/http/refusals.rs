@@ -15,16 +15,24 @@ impl From<warehouse::Error> for Refusal {
             }
             E::Sql { message, line, column, hint } => {
                 let refusal = Refusal::new(StatusCode::BAD_REQUEST, "sql", "The query cannot run", message);
-                Refusal { line: line.map(|l| l as usize), column: column.map(|c| c as usize), hint, ..refusal }
+                Refusal {
+                    line: line.map(|l| l as usize),
+                    column: column.map(|c| c as usize),
+                    hint,
+                    ..refusal
+                }
             }
             E::Refused { message, hint } => {
                 let refusal = Refusal::new(StatusCode::FORBIDDEN, "refused", "Not permitted", message);
                 Refusal { hint, ..refusal }
             }
-            E::Exhausted { message } => {
-                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "exhausted", "The query needs too much", message)
-                    .hint("narrow the time range, select fewer columns, or raise query.memory_mib in guanlan.yaml")
-            }
+            E::Exhausted { message } => Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "exhausted",
+                "The query needs too much",
+                message,
+            )
+            .hint("narrow the time range, select fewer columns, or raise query.memory_mib in guanlan.yaml"),
             E::Timeout { seconds } => Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",
@@ -32,15 +40,20 @@ impl From<warehouse::Error> for Refusal {
                 format!("stopped after {seconds} s"),
             )
             .hint("narrow the time range, or raise query.timeout in guanlan.yaml"),
-            E::Cancelled => Refusal::new(StatusCode::CONFLICT, "cancelled", "Cancelled", "the query was cancelled"),
+            E::Cancelled => {
+                Refusal::new(StatusCode::CONFLICT, "cancelled", "Cancelled", "the query was cancelled")
+            }
             E::Invalid { message } => Refusal::bad_request(message),
             E::SchemaChanged { .. } | E::Unsupported { .. } | E::Check { .. } | E::Damaged { .. } => {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "table", "The table cannot be read", detail)
             }
             E::Conflict { .. } => Refusal::new(StatusCode::CONFLICT, "conflict", "Changed meanwhile", detail),
-            E::Store { .. } => {
-                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "The object store does not answer", detail)
-            }
+            E::Store { .. } => Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "storage",
+                "The object store does not answer",
+                detail,
+            ),
             E::Metadata(inner) => inner.into(),
         }
     }

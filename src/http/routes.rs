@@ -115,7 +115,9 @@ async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Call
     if !method.is_safe() {
         let given = headers.get("x-csrf").and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !gate.app.sessions.csrf_matches(&token, given) {
-            return Err(Refusal::forbidden("the X-CSRF header does not belong to this session; reload the page"));
+            return Err(Refusal::forbidden(
+                "the X-CSRF header does not belong to this session; reload the page",
+            ));
         }
     }
     Ok(Caller { who, token })
@@ -123,10 +125,13 @@ async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Call
 
 /// The value of a cookie of the request.
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';')).find_map(
-        |pair| {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .find_map(|pair| {
             let (key, value) = pair.trim().split_once('=')?;
             (key == name && !value.is_empty()).then(|| value.to_owned())
-        },
-    )
+        })
 }

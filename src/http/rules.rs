@@ -28,8 +28,11 @@ pub async fn list(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 /// `GET /api/rules/{name}`.
 pub async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Value>, Refusal> {
     let live = app.project();
-    let spec =
-        live.project.rules.get(&name).ok_or_else(|| Refusal::not_found(format!("no rule {name} in rules/")))?;
+    let spec = live
+        .project
+        .rules
+        .get(&name)
+        .ok_or_else(|| Refusal::not_found(format!("no rule {name} in rules/")))?;
     let filter = AlertFilter { rule: Some(name.clone()), limit: Some(20), ..AlertFilter::default() };
     let mut row = describe(&live, &name, spec);
     row["state"] = json!(app.rules.states().await?.get(&name));

@@ -25,7 +25,8 @@ async fn describe(app: &App, name: &str, spec: &SourceSpec) -> Result<Value, Ref
     let latest = latest(app, name, 400).await?;
     let live = app.project();
     let schedule = spec.schedule().ok().flatten();
-    let next = schedule.as_ref().and_then(|s| s.next_after(app.clock.now(), live.project.calendar.timezone()));
+    let next =
+        schedule.as_ref().and_then(|s| s.next_after(app.clock.now(), live.project.calendar.timezone()));
     let of = |stream: &str| latest.iter().find(|run| run["stream"] == stream);
     let streams: Vec<Value> = spec
         .streams
@@ -35,7 +36,11 @@ async fn describe(app: &App, name: &str, spec: &SourceSpec) -> Result<Value, Ref
                 "last_run": of(stream), "next_at": next})
         })
         .collect();
-    let failed = spec.streams.keys().filter_map(|s| of(s)).any(|run| run["outcome"] == "failed" || run["outcome"] == "partial");
+    let failed = spec
+        .streams
+        .keys()
+        .filter_map(|s| of(s))
+        .any(|run| run["outcome"] == "failed" || run["outcome"] == "partial");
     let state = match (latest.is_empty(), failed) {
         (true, _) => "never",
         (_, true) => "failed",

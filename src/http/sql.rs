@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -20,6 +21,8 @@ use crate::cells;
 
 /// The most rows a JSON page carries; the streams carry all.
 const PAGE_ROWS: usize = 10_000;
+/// A download of which nothing is read for so long is broken off: it holds one of the few turns to run.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,8 +46,11 @@ pub async fn page(
         .iter()
         .map(|f| json!({"name": f.name(), "type": f.data_type().to_string()}))
         .collect();
-    let tables: Vec<Value> =
-        answer.tables.iter().map(|(name, version)| json!({"name": name.to_string(), "version": version})).collect();
+    let tables: Vec<Value> = answer
+        .tables
+        .iter()
+        .map(|(name, version)| json!({"name": name.to_string(), "version": version}))
+        .collect();
     let (id, as_of) = (answer.id.clone(), answer.as_of);
     let (batches, truncated) = answer.collect(ask.limit.unwrap_or(PAGE_ROWS).min(PAGE_ROWS)).await?;
     let mut rows = Vec::new();
@@ -74,10 +80,7 @@ pub async fn arrow_stream(
         }
         Ok(std::mem::take(writer.get_mut()))
     });
-    Ok((
-        [(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream".to_owned()), (QUERY_ID, id)],
-        body,
-    )
+    Ok(([(header::CONTENT_TYPE, "application/vnd.apache.arrow.stream".to_owned()), (QUERY_ID, id)], body)
         .into_response())
 }
 
@@ -117,13 +120,14 @@ const QUERY_ID: header::HeaderName = header::HeaderName::from_static("x-query-id
 fn chunks<S: Send + 'static>(
     answer: Answer,
     state: S,
-    encode: impl Fn(&mut S, Option<&RecordBatch>) -> Result<Vec<u8>, arrow::error::ArrowError> + Copy + Send + 'static,
+    encode: impl Fn(&mut S, Option<&RecordBatch>) -> Result<Vec<u8>, ArrowError> + Copy + Send + 'static,
 ) -> Body {
-    let bytes = stream::unfold((Some(answer.stream), state), move |(batches, mut state)| async move {
+    let rows = answer.detached(PATIENCE);
+    let bytes = stream::unfold((Some(rows), state), move |(batches, mut state)| async move {
         let mut batches = batches?;
         let (encoded, rest) = match batches.next().await {
             Some(Ok(batch)) => (encode(&mut state, Some(&batch)), Some(batches)),
-            Some(Err(error)) => (Err(error.into()), None),
+            Some(Err(error)) => (Err(ArrowError::from_external_error(Box::new(error))), None),
             None => (encode(&mut state, None), None),
         };
         let rest = if encoded.is_ok() { rest } else { None };

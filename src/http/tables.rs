@@ -10,7 +10,10 @@ use super::{App, Caller, Refusal};
 use crate::cells;
 
 /// `GET /api/tables`: what the caller may read.
-pub async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Json<Value>, Refusal> {
+pub async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Value>, Refusal> {
     let tables = app.warehouse.session(&caller.who).catalogue().await?;
     Ok(Json(tables.iter().map(describe).collect::<Vec<_>>().into()))
 }
@@ -35,7 +38,9 @@ pub async fn one(
         .find(|t| t.name.to_string() == name)
         .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
     let mut value = describe(table);
-    let wanted = sample.unwrap_or(50).min(500);
+    // Rows are for those who may ask for them by SQL; others see what there is and how fresh it is.
+    let may_read = access::decide(&caller.who, access::Permission::RunSql);
+    let wanted = if may_read { sample.unwrap_or(50).min(500) } else { 0 };
     if wanted > 0 {
         let sql = format!("select * from {}.\"{}\" limit {wanted}", table.name.zone, table.name.name);
         let (batches, _) = session.sql(&sql).await?.collect(wanted).await?;

@@ -21,7 +21,8 @@ pub async fn page(State(app): State<App>, uri: Uri) -> Response {
         return super::Refusal::not_found(format!("no route {}", uri.path())).into_response();
     }
     if let Some(file) = Assets::get(path).filter(|_| path != "index.html") {
-        let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let cache =
+            if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
         return (
             [(header::CONTENT_TYPE, content_type(path)), (header::CACHE_CONTROL, cache)],
             Body::from(file.data.into_owned()),

@@ -441,6 +441,14 @@ async fn a_running_watcher_sees_a_change_within_two_seconds() {
 }
 
 #[test]
+fn the_simulated_companys_project_is_valid() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/project");
+    let loaded = Loader::new(dir, Arc::new(SystemClock)).load().unwrap_or_else(|e| panic!("{e}"));
+    assert!(loaded.findings.is_empty(), "{}", loaded.render());
+    assert!(loaded.project.models.len() > 5 && loaded.project.rules.len() >= 12);
+}
+
+#[test]
 fn a_thousand_files_are_checked_quickly() {
     let folder = Folder::new("thousand");
     for n in 0..330 {

@@ -48,7 +48,8 @@ impl<'a> Guanlan<'a> {
     /// Runs and expects failure; returns (exit code, all it printed).
     pub fn fails(&self, args: &[&str]) -> (i32, String) {
         let output = self.run(args);
-        let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let all =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(!output.status.success(), "guanlan {args:?} succeeded:\n{all}");
         (output.status.code().unwrap_or(-1), all)
     }
@@ -144,7 +145,12 @@ impl Served {
         let cookie = answer.headers()["set-cookie"].to_str().expect("text");
         let cookie = cookie.split(';').next().expect("a cookie").to_owned();
         let body: Value = answer.json().await.expect("JSON");
-        Session { base: self.base.clone(), http, cookie, csrf: body["csrf"].as_str().expect("csrf").to_owned() }
+        Session {
+            base: self.base.clone(),
+            http,
+            cookie,
+            csrf: body["csrf"].as_str().expect("csrf").to_owned(),
+        }
     }
 }
 

@@ -57,7 +57,10 @@ impl MariaDb {
     /// Runs statements separated by `;`.
     pub async fn run(&self, sql: &str) {
         let mut db = MySqlConnection::connect(&self.url).await.expect("MariaDB is up");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect("the test's own SQL");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut db)
+            .await
+            .expect("the test's own SQL");
     }
 }
 

@@ -90,7 +90,8 @@ pub fn program(programs: &[&str]) -> Option<PathBuf> {
         if path.is_absolute() {
             return path.exists().then_some(path);
         }
-        std::env::var_os("PATH").and_then(|all| std::env::split_paths(&all).map(|d| d.join(name)).find(|p| p.exists()))
+        std::env::var_os("PATH")
+            .and_then(|all| std::env::split_paths(&all).map(|d| d.join(name)).find(|p| p.exists()))
     });
     if found.is_none() {
         eprintln!("skipped: none of {programs:?} is installed; run tests/prepare.sh test");

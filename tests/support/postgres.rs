@@ -58,7 +58,10 @@ impl Postgres {
     /// Runs statements separated by `;`.
     pub async fn run(&self, sql: &str) {
         let mut db = PgConnection::connect(&self.url).await.expect("PostgreSQL is up");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect("the test's own SQL");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&mut db)
+            .await
+            .expect("the test's own SQL");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::clock::{SharedClock, Timestamp, new_id};
 use crate::error::{Doing, Error, Result};
 use crate::metadata::{Metadata, Transaction, from_micros, micros};
 
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
   state TEXT NOT NULL, due BIGINT NOT NULL, attempt BIGINT NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE job_runs (
   started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, attempt BIGINT NOT NULL,
   outcome TEXT NOT NULL, message TEXT);
 CREATE INDEX job_runs_finished ON job_runs (finished_at);
-"];
+", "CREATE INDEX job_runs_key ON job_runs (kind, key);"];
 
 /// How long the record of a run is kept, and how many at most.
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
@@ -87,6 +87,26 @@ impl Queue {
         self.push_in(&mut tx, job, due).await?;
         tx.commit().await.doing("commit a job")?;
         self.inner.pushed.notify_one();
+        Ok(())
+    }
+
+    /// Queues the job unless it is queued or runs already: for `first` when it never ran, else for `next`.
+    /// Called again and again it keeps a schedule alive that a failure at the wrong moment would end.
+    pub async fn ensure<J: Job>(&self, job: &J, first: Timestamp, next: Timestamp) -> Result<()> {
+        let mut tx = self.inner.db.begin().await?;
+        let (present, ran): (bool, bool) = sqlx::query_as(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE kind = $1 AND key = $2), \
+             EXISTS (SELECT 1 FROM job_runs WHERE kind = $1 AND key = $2)",
+        )
+        .bind(J::KIND)
+        .bind(job.key())
+        .fetch_one(&mut *tx)
+        .await
+        .doing("look for a job")?;
+        if !present {
+            self.push_in(&mut tx, job, if ran { next } else { first }).await?;
+            tx.commit().await.doing("commit a job")?;
+        }
         Ok(())
     }
 

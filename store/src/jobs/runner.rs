@@ -173,8 +173,10 @@ impl<C: Send + Sync + 'static> Runner<C> {
             };
             let (outcome, message, again) = judge(&job, result, max_attempts, &clock);
             report(&job, outcome, message.as_deref());
-            if let Err(error) = queue.finish(&job, outcome, message, again).await {
-                tracing::error!(job.kind = job.kind, job.key = %job.key, %error, "a job's end could not be recorded");
+            // Until its end is recorded the job counts as running, and nothing else of its key may run.
+            while let Err(error) = queue.finish(&job, outcome, message.clone(), again).await {
+                tracing::error!(job.kind = job.kind, job.key = %job.key, %error, "a job's end could not be recorded yet");
+                clock.sleep(TROUBLE).await;
             }
             name
         }

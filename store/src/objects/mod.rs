@@ -143,7 +143,10 @@ impl Objects {
             })
             .build()
             .map_err(|source| Error::Objects { doing: format!("open the bucket {}", spec.bucket), source })?;
-        let prefix = object_store::path::Path::from(spec.prefix.as_deref().unwrap_or(""));
+        // Parsed, not converted: a conversion would percent-encode Chinese names, which no other program finds.
+        let prefix = object_store::path::Path::parse(spec.prefix.as_deref().unwrap_or("")).map_err(|e| {
+            Error::Invalid(format!("store.s3.prefix is no folder: {e}; write names joined by single /"))
+        })?;
         let text = match prefix.as_ref() {
             "" => format!("s3://{}/", spec.bucket),
             prefix => format!("s3://{}/{prefix}/", spec.bucket),

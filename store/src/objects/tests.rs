@@ -153,8 +153,7 @@ async fn lists_are_in_name_order_as_on_cloud_stores() {
     for n in (0..30).rev() {
         store.put(&Location::from(format!("log/{n:04}.json")), "x".into()).await.unwrap();
     }
-    let names: Vec<String> =
-        store.list(None).map_ok(|m| m.location.to_string()).try_collect().await.unwrap();
+    let names: Vec<String> = store.list(None).map_ok(|m| m.location.to_string()).try_collect().await.unwrap();
     assert!(names.is_sorted(), "{names:?}");
     let offset = Location::from("log/0009.json");
     let after: Vec<_> = store.list_with_offset(None, &offset).try_collect().await.unwrap();
