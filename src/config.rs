@@ -183,7 +183,15 @@ impl Config {
         let fixed = |config: &Config| {
             let site = &config.site;
             let site = json!([site.timezone, site.week_start, site.fiscal_month]);
-            json!([site, config.store, config.metadata, config.listen, config.query, config.sessions, config.outbound])
+            json!([
+                site,
+                config.store,
+                config.metadata,
+                config.listen,
+                config.query,
+                config.sessions,
+                config.outbound
+            ])
         };
         fixed(self) != fixed(new)
     }

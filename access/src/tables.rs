@@ -20,7 +20,8 @@ CREATE TABLE audit (
   outcome TEXT NOT NULL, detail TEXT NOT NULL, ip TEXT NOT NULL, hash TEXT NOT NULL);
 "];
 
-/// Tables of the zone `system` that this room fills: name, columns, query on the metadata database.
+/// Tables of the zone `system` that this room fills: name, columns, query on the metadata database. Newest rows
+/// first: a reader sees only so many.
 pub fn system_queries() -> Vec<SystemQuery> {
     use Column::*;
     vec![
@@ -36,12 +37,13 @@ pub fn system_queries() -> Vec<SystemQuery> {
                 ("detail", Text),
                 ("ip", Text),
             ],
-            "SELECT seq, at, actor, action, object, outcome, detail, ip FROM audit",
+            "SELECT seq, at, actor, action, object, outcome, detail, ip FROM audit ORDER BY seq DESC",
         ),
         (
             "logins",
             vec![("at", Time), ("user_name", Text), ("outcome", Text), ("ip", Text), ("agent", Text)],
-            "SELECT at, actor AS user_name, outcome, ip, detail AS agent FROM audit WHERE action = 'login'",
+            "SELECT at, actor AS user_name, outcome, ip, detail AS agent FROM audit WHERE action = 'login' \
+             ORDER BY seq DESC",
         ),
     ]
 }

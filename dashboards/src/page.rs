@@ -7,7 +7,7 @@ use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{SharedClock, Timestamp};
-use warehouse::metric::{Compare, Grain};
+use warehouse::metric::{Compare, Grain, Period};
 use warehouse::{Calendar, Range, Warehouse};
 
 use crate::answer::{PageAnswer, TileAnswer, TileFailure};
@@ -79,11 +79,11 @@ impl Dashboards {
         let now = self.clock.now();
         let calendar = self.warehouse.calendar().clone();
         let page = Page { ask, spec, now, calendar: &calendar };
-        let range = page.range()?;
+        let (range, period) = page.range()?;
         let placed = wanted(spec, ask)?;
         let state = self.reader.state(spec, now).await?;
         // All at once: the reader bounds how many queries run.
-        let answers = placed.iter().map(|placed| self.tile(who, &state, &page, range, placed));
+        let answers = placed.iter().map(|placed| self.tile(who, &state, &page, (range, period), placed));
         let answers = join_all(answers).await;
         let tiles: BTreeMap<String, TileAnswer> = placed.into_iter().map(|p| p.id).zip(answers).collect();
         let own_range: BTreeSet<String> =
@@ -100,12 +100,14 @@ impl Dashboards {
         who: &Principal,
         state: &State,
         page: &Page<'_>,
-        range: Range,
+        asked: (Range, Option<Period>),
         placed: &Placed<'_>,
     ) -> TileAnswer {
         let own = placed.tile.frame().range;
-        let range = match own.map(|text| period::range(text, page.now, page.calendar)).transpose() {
-            Ok(own) => own.unwrap_or(range),
+        let own = own
+            .map(|text| period::range(text, page.now, page.calendar).map(|range| (range, Period::of(text))));
+        let (range, period) = match own.transpose() {
+            Ok(own) => own.unwrap_or(asked),
             Err(detail) => {
                 return TileAnswer::Failure(TileFailure {
                     ok: false,
@@ -121,6 +123,7 @@ impl Dashboards {
             who,
             state,
             range,
+            period,
             compare: page.compare(),
             grain: page.ask.grain,
             filters: &page.ask.filters,
@@ -140,13 +143,15 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn range(&self) -> Result<Range, Error> {
+    /// The range, and the calendar period that it was asked as.
+    fn range(&self) -> Result<(Range, Option<Period>), Error> {
         match (self.ask.from, self.ask.to) {
-            (Some(from), Some(to)) if from < to => Ok(Range { from, to }),
+            (Some(from), Some(to)) if from < to => Ok((Range { from, to }, None)),
             (Some(_), Some(_)) => Err(Error::Ask { message: "`from` must be before `to`; swap them".into() }),
             (None, None) => {
                 let text = self.ask.range.as_deref().unwrap_or(&self.spec.range);
-                period::range(text, self.now, self.calendar).map_err(|message| Error::Ask { message })
+                let range = period::range(text, self.now, self.calendar);
+                Ok((range.map_err(|message| Error::Ask { message })?, Period::of(text)))
             }
             _ => Err(Error::Ask { message: "`from` and `to` go together; give both or neither".into() }),
         }

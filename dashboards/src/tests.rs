@@ -151,6 +151,22 @@ async fn a_kpi_shows_value_previous_target_and_curve() {
 }
 
 #[tokio::test]
+async fn a_year_so_far_is_compared_to_the_same_days_of_the_year_before() {
+    let site = Site::open("year").await;
+    site.land(&[(0, "east", 100.0), (100, "east", 7.0), (365, "east", 40.0)]).await;
+    let mut spec =
+        spec(json!([[{"kpi": {"metric": "revenue"}}, {"kpi": {"metric": "revenue", "range": "now/M"}}]]));
+    spec.range = "now/y".into();
+    let ask = PageAsk { compare: Some(PageCompare::Previous), ..PageAsk::default() };
+    let page = site.page(&spec, &ask).await;
+    let previous = page.previous.expect("compared");
+    // By its dates alone it could be the quarter so far.
+    assert_eq!(previous.from, "2024-12-31T16:00:00Z".parse::<Timestamp>().unwrap());
+    assert_eq!(json_of(&page, "r1c1")["kpi"]["previous"], 40.0);
+    assert_eq!(json_of(&page, "r1c2")["kpi"]["previous"], 0.0, "a tile's own range is a month");
+}
+
+#[tokio::test]
 async fn a_split_line_shows_the_five_largest_and_the_rest() {
     let site = Site::open("line").await;
     let mut orders: Vec<(i64, String, f64)> =

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use access::Principal;
 use futures::try_join;
 use warehouse::Range;
-use warehouse::metric::{Compare, Filter, Grain, Measure, MetricAnswer, MetricQuery, MetricRow, Order, Term};
+use warehouse::metric::{
+    Compare, Filter, Grain, Measure, MetricAnswer, MetricQuery, MetricRow, Order, Period, Term,
+};
 
 use crate::answer::{
     Bar, BarContent, Cell, ColumnKind, ColumnTitle, Evidence, KpiContent, LineContent, Point, Series,
@@ -27,6 +29,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) who: &'a Principal,
     pub(crate) state: &'a State,
     pub(crate) range: Range,
+    /// The calendar period that the range was asked as.
+    pub(crate) period: Option<Period>,
     pub(crate) compare: Option<Compare>,
     /// Bucket length the reader chose for every curve of the page.
     pub(crate) grain: Option<Grain>,
@@ -179,6 +183,7 @@ impl Asking<'_> {
         MetricQuery {
             filters: self.filters_of(metric, fixed),
             compare: self.compare,
+            period: self.period,
             ..MetricQuery::new(metric, self.range)
         }
     }

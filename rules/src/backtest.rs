@@ -16,7 +16,7 @@ use crate::Rules;
 use crate::episode::{Episode, Patience, Transition, advance};
 use crate::error::Result;
 use crate::judge::{Reading, Unknown, Verdict};
-use crate::observe::{Labels, Question, answer, found, judged, labels, question};
+use crate::observe::{Labels, Question, absent, answer, found, judged, labels, question};
 use crate::series::{Axis, Frame, Nature, Series, is_settled};
 use crate::spec::{Condition, Rows, RuleSpec};
 
@@ -60,9 +60,9 @@ impl Rules {
     pub async fn backtest(&self, spec: &RuleSpec, range: Range) -> Result<Backtest> {
         let range = Range { to: range.to.min(self.clock.now()), ..range };
         match (&spec.when, spec.ask.as_ref()) {
-            (Condition::Stale(_), _) => {
-                Err(invalid("how fresh a table was at a past moment is not recorded: `stale` has no backtest"))
-            }
+            (Condition::Stale(_), _) => Err(invalid(
+                "how fresh a table was at a past moment is not recorded: `stale` has no backtest",
+            )),
             (Condition::Rows(rows), _) => self.backtest_rows(spec, rows, range).await,
             (_, Some(ask)) => match ask.grain {
                 Some(grain) => self.backtest_series(spec, grain, range).await,
@@ -76,7 +76,8 @@ impl Rules {
     async fn backtest_series(&self, spec: &RuleSpec, grain: Grain, range: Range) -> Result<Backtest> {
         let calendar = self.warehouse.calendar();
         let moments = self.moments(spec, range, MOST_MOMENTS)?;
-        let (Some(first), Some(mut whole)) = (question(spec, range.from, calendar), question(spec, range.to, calendar))
+        let (Some(first), Some(mut whole)) =
+            (question(spec, range.from, calendar), question(spec, range.to, calendar))
         else {
             return Err(invalid("the rule asks nothing; run `guanlan check`"));
         };
@@ -111,21 +112,32 @@ impl Rules {
         let definitions = self.warehouse.definitions();
         let mut plays: BTreeMap<Labels, Play> = BTreeMap::new();
         for now in &moments {
-            let Some(question): Option<Question> = question(spec, *now, self.warehouse.calendar()) else { continue };
+            let Some(question): Option<Question> = question(spec, *now, self.warehouse.calendar()) else {
+                continue;
+            };
             let frame = answer(&self.warehouse, &question).await?;
-            let mut seen: BTreeMap<Labels, Verdict> =
-                judged(spec, &frame, &definitions.metrics).into_iter().map(|o| (o.labels, o.verdict)).collect();
+            let mut seen: BTreeMap<Labels, Verdict> = judged(spec, &frame, &definitions.metrics)
+                .into_iter()
+                .map(|o| (o.labels, o.verdict))
+                .collect();
             for name in seen.keys() {
                 plays.entry(name.clone()).or_insert_with(|| Play::new(spec, vec![name.clone()]));
             }
+            let gone = absent(spec, &frame, &definitions.metrics);
             for (name, play) in &mut plays {
-                let verdict = seen.remove(name).unwrap_or(Verdict::Unknown(Unknown::NoValue));
+                // As in a pass: a series that is not there begins no alert, but may end or go on with one.
+                let verdict = match seen.remove(name) {
+                    Some(verdict) => verdict,
+                    None if play.is_open() => gone,
+                    None => continue,
+                };
                 play.step(&[verdict], *now);
             }
         }
         let series = plays.len();
         let parts = plays.into_values().map(|play| play.end(range, moments.len()));
-        let mut all = Backtest { range, evaluations: moments.len(), series, episodes: vec![], truncated: false };
+        let mut all =
+            Backtest { range, evaluations: moments.len(), series, episodes: vec![], truncated: false };
         for part in parts {
             all.truncated |= part.truncated;
             all.episodes.extend(part.episodes);
@@ -142,7 +154,9 @@ impl Rules {
         let series = seen.len();
         let hold = crate::series::delta(spec.hold.0);
         let would = seen.into_iter().filter_map(|seen| {
-            let Verdict::Outside(Reading { at: Some(at), value, low, high, .. }) = seen.verdict else { return None };
+            let Verdict::Outside(Reading { at: Some(at), value, low, high, .. }) = seen.verdict else {
+                return None;
+            };
             let fired_at = at + hold;
             (range.contains(at) && fired_at < range.to).then_some(WouldBe {
                 labels: seen.labels,
@@ -204,6 +218,10 @@ impl Play {
     fn new(spec: &RuleSpec, names: Vec<Labels>) -> Self {
         let patience = Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0 };
         Self { patience, open: vec![None; names.len()], names, over: Vec::new() }
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.iter().any(Option::is_some)
     }
 
     fn step(&mut self, verdicts: &[Verdict], now: Timestamp) {

@@ -84,11 +84,13 @@ impl Rules {
 
     async fn hold(&self, tx: &mut Transaction, id: &str, until: Timestamp) -> Result<()> {
         self.outbox.later(tx, id, until, "waits for its turn").await?;
-        sqlx::query("UPDATE deliveries SET next_at = $1 WHERE (id = $2 OR message = $2) AND state = 'waiting'")
-            .bind(micros(until))
-            .bind(id)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "UPDATE deliveries SET next_at = $1 WHERE (id = $2 OR message = $2) AND state = 'waiting'",
+        )
+        .bind(micros(until))
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
         Ok(())
     }
 
@@ -130,10 +132,11 @@ impl Rules {
         kind: &str,
     ) -> Result<Option<Fate>> {
         let quiet = if kind == "alert.firing" {
-            let acked: Option<(i64,)> = sqlx::query_as("SELECT 1 FROM alerts WHERE id = $1 AND acked_at IS NOT NULL")
-                .bind(alert)
-                .fetch_optional(&mut **tx)
-                .await?;
+            let acked: Option<(i64,)> =
+                sqlx::query_as("SELECT 1 FROM alerts WHERE id = $1 AND acked_at IS NOT NULL")
+                    .bind(alert)
+                    .fetch_optional(&mut **tx)
+                    .await?;
             acked.map(|_| "the alert was acknowledged before")
         } else {
             let announced: Option<(String, Option<i64>)> = sqlx::query_as(

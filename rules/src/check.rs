@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use store::{Problem, nearest};
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+use store::{Problem, Timestamp, nearest};
 use warehouse::metric::{Grain, MetricSpec};
 use warehouse::{Zone, references};
 
+use crate::observe::warns_at_zero;
+use crate::series::delta;
 use crate::spec::{Ask, ChannelSpec, Condition, RuleSpec, Season, Seasonal, Texts};
 use crate::template;
 
@@ -25,10 +29,13 @@ pub fn check(
     condition(spec, &mut inner);
     found.extend(inner.into_iter().map(|p: Problem| p.within(key(spec.when.kind())).within(key("when"))));
     schedule(spec, &mut found);
+    silence(spec, &mut found);
     for (at, name) in spec.notify.iter().enumerate() {
         if !channels.contains_key(name) {
             let problem = unknown("channel", name, channels.keys().map(String::as_str));
-            let add = format!("add `channels: {{ {name}: {{ webhook: {{ url: …, secret: … }} }} }}` to guanlan.yaml");
+            let add = format!(
+                "add `channels: {{ {name}: {{ webhook: {{ url: …, secret: … }} }} }}` to guanlan.yaml"
+            );
             let problem = if problem.hint.is_none() { problem.hint(add) } else { problem };
             found.push(problem.at_key("notify").at_index(at));
         }
@@ -58,9 +65,9 @@ fn asked(spec: &RuleSpec, metrics: &BTreeMap<String, MetricSpec>, found: &mut Ve
             Problem::new(format!("`{kind}` judges a metric, but nothing is asked"))
                 .hint("add `ask: { metric: …, grain: hour }`"),
         ),
-        Some(_) if !needs => found.push(
-            Problem::new(format!("`{kind}` needs no metric")).hint("remove `ask`").at_key("ask"),
-        ),
+        Some(_) if !needs => {
+            found.push(Problem::new(format!("`{kind}` needs no metric")).hint("remove `ask`").at_key("ask"))
+        }
         Some(ask) => {
             let mut inner = Vec::new();
             question(ask, metrics, &mut inner);
@@ -105,7 +112,8 @@ fn question(ask: &Ask, metrics: &BTreeMap<String, MetricSpec>, found: &mut Vec<P
             let problem = unknown(&what, name, known.iter().copied());
             found.push(problem.at_key("filters").at_key(name));
         } else if values.is_empty() {
-            let problem = Problem::new("a filter without values keeps nothing").hint("list the values to keep");
+            let problem =
+                Problem::new("a filter without values keeps nothing").hint("list the values to keep");
             found.push(problem.at_key("filters").at_key(name));
         }
     }
@@ -125,11 +133,15 @@ fn condition(spec: &RuleSpec, found: &mut Vec<Problem>) {
         }
         Condition::Change(change) => {
             if change.up.is_none() && change.down.is_none() {
-                found.push(Problem::new("neither `up` nor `down` is given").hint("up: 0.3 warns at 30 % more"));
+                found.push(
+                    Problem::new("neither `up` nor `down` is given").hint("up: 0.3 warns at 30 % more"),
+                );
             }
             for (name, share) in [("up", change.up), ("down", change.down)] {
                 if share.is_some_and(|s| !s.is_finite() || s <= 0.0) {
-                    found.push(Problem::new("the share must be greater than 0").hint("0.3 is 30 %").at_key(name));
+                    found.push(
+                        Problem::new("the share must be greater than 0").hint("0.3 is 30 %").at_key(name),
+                    );
                 }
             }
             if change.down.is_some_and(|d| d >= 1.0) {
@@ -166,7 +178,9 @@ fn condition(spec: &RuleSpec, found: &mut Vec<Problem>) {
 
 fn season(seasonal: &Seasonal, ask: Option<&Ask>, found: &mut Vec<Problem>) {
     if !seasonal.deviations.is_finite() || seasonal.deviations <= 0.0 {
-        found.push(Problem::new("`deviations` must be greater than 0").hint("deviations: 4").at_key("deviations"));
+        found.push(
+            Problem::new("`deviations` must be greater than 0").hint("deviations: 4").at_key("deviations"),
+        );
     }
     if seasonal.min_points < 2 {
         let problem = Problem::new("what is usual cannot be told from fewer than 2 values");
@@ -182,7 +196,8 @@ fn season(seasonal: &Seasonal, ask: Option<&Ask>, found: &mut Vec<Problem>) {
         (Season::Workweek, Some(Grain::Hour | Grain::Day)) => day * 7 / 2,
         (Season::Day, _) => {
             let problem = Problem::new("the season `day` compares hours of the day");
-            return found.push(problem.hint("ask with `grain: hour`, or take season `week`").at_key("season"));
+            return found
+                .push(problem.hint("ask with `grain: hour`, or take season `week`").at_key("season"));
         }
         _ => {
             let problem = Problem::new("a season needs hours or days to compare");
@@ -227,6 +242,37 @@ fn schedule(spec: &RuleSpec, found: &mut Vec<Problem>) {
     }
 }
 
+/// Groups without rows are known from the window before: a rule that looks more seldom than its window is long
+/// would not see them fall silent.
+fn silence(spec: &RuleSpec, found: &mut Vec<Problem>) {
+    let Some(ask) = &spec.ask else { return };
+    if ask.grain.is_some() || ask.by.is_empty() || !warns_at_zero(&spec.when) || ask.window.0.is_zero() {
+        return;
+    }
+    // Some weeks of a daily rule; nothing is read, so any moment will do.
+    let schedule = spec.schedule();
+    let mut at = Timestamp::UNIX_EPOCH;
+    let mut pause = TimeDelta::zero();
+    for _ in 0..30 {
+        let Some(next) = schedule.next_after(at, Tz::UTC) else { break };
+        if at != Timestamp::UNIX_EPOCH {
+            pause = pause.max(next - at);
+        }
+        at = next;
+    }
+    if pause > delta(ask.window.0) {
+        let kind = spec.when.kind();
+        found.push(
+            Problem::new(format!(
+                "`{kind}` would miss groups that have no rows: the rule pauses longer than its window"
+            ))
+            .hint("lengthen `window`, evaluate more often, or add `grain`")
+            .at_key("ask")
+            .at_key("window"),
+        );
+    }
+}
+
 fn labels(spec: &RuleSpec, found: &mut Vec<Problem>) {
     let own: Vec<&String> = match (&spec.ask, &spec.when) {
         (Some(ask), _) => ask.by.iter().collect(),
@@ -253,7 +299,8 @@ fn texts(spec: &RuleSpec, found: &mut Vec<Problem>) {
     let open = matches!(spec.when, Condition::Rows(_));
     for (language, texts) in [("zh", &spec.annotations.zh), ("en", &spec.annotations.en)] {
         let Some(Texts { summary, description, action }) = texts else { continue };
-        let parts = [("summary", Some(summary)), ("description", description.as_ref()), ("action", action.as_ref())];
+        let parts =
+            [("summary", Some(summary)), ("description", description.as_ref()), ("action", action.as_ref())];
         for (part, text) in parts {
             for name in text.iter().flat_map(|text| template::names(text)) {
                 if !open && !known.contains(&name) {
@@ -279,3 +326,6 @@ pub(crate) fn length(grain: Grain) -> Duration {
     };
     Duration::from_secs(hours * 3600)
 }
+
+#[cfg(test)]
+mod tests;

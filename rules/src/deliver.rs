@@ -208,6 +208,9 @@ impl Rules {
         .bind(error)
         .execute(&mut *tx)
         .await?;
+        if state == "accepted" {
+            self.release_ends(&mut tx, &message.id).await?;
+        }
         if matches!(done.attempt.outcome, Outcome::Gone { .. }) {
             self.close(&mut tx, done, error).await?;
         }
@@ -247,6 +250,21 @@ impl Rules {
                     self.outbox.done(tx, &message.carrier).await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The beginning of these alerts is told: what waited for that, their ends, need not wait longer.
+    async fn release_ends(&self, tx: &mut Transaction, message: &str) -> Result<()> {
+        let ends: Vec<(String,)> = sqlx::query_as(
+            "SELECT e.id FROM deliveries e JOIN deliveries b ON b.alert = e.alert AND b.channel = e.channel \
+             WHERE b.message = $1 AND e.state = 'waiting' AND e.message IS NULL",
+        )
+        .bind(message)
+        .fetch_all(&mut **tx)
+        .await?;
+        for (id,) in ends {
+            self.outbox.advance(tx, &id, self.clock.now()).await?;
         }
         Ok(())
     }

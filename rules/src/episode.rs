@@ -119,7 +119,12 @@ pub fn advance(
     }
 }
 
-fn started(reading: Reading, patience: Patience, now: Timestamp, id: String) -> (Option<Episode>, Option<Transition>) {
+fn started(
+    reading: Reading,
+    patience: Patience,
+    now: Timestamp,
+    id: String,
+) -> (Option<Episode>, Option<Transition>) {
     let mut episode = Episode {
         id,
         state: State::Pending,

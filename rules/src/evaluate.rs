@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use store::{Timestamp, new_id};
 use warehouse::Calendar;
 
+use crate::Rules;
 use crate::episode::{Patience, State, advance};
 use crate::error::Result;
-use crate::judge::{Reading, Unknown, Verdict};
-use crate::observe::{Evidence, Labels, Observation, Question, answer, judged, observe, question};
+use crate::judge::{Reading, Verdict};
+use crate::observe::{Evidence, Labels, Observation, Question, absent, answer, judged, observe, question};
 use crate::record::{Open, Write};
-use crate::spec::{Condition, RuleSpec};
-use crate::Rules;
+use crate::spec::RuleSpec;
 
 /// What a pass came to.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,12 @@ impl Pass {
     pub fn fired(&self) -> usize {
         self.rules.iter().map(|r| r.fired).sum()
     }
+}
+
+/// What a rule sees: its series, and what is to be thought of those that are there no more.
+struct Seen {
+    observations: Vec<Observation>,
+    gone: Verdict,
 }
 
 impl Rules {
@@ -62,12 +68,21 @@ impl Rules {
             for at in members {
                 let (name, spec) = rules[at];
                 let seen = match &frame {
-                    Some(Ok(frame)) => Ok(judged(spec, frame, &definitions.metrics)),
+                    Some(Ok(frame)) => Ok(Seen {
+                        observations: judged(spec, frame, &definitions.metrics),
+                        gone: absent(spec, frame, &definitions.metrics),
+                    }),
                     Some(Err(error)) => Err(error.clone()),
-                    None => observe(&self.warehouse, spec, now).await.map_err(|e| e.to_string()),
+                    // A row that is no longer returned is good again.
+                    None => observe(&self.warehouse, spec, now)
+                        .await
+                        .map(|observations| Seen { observations, gone: Verdict::Normal(Reading::default()) })
+                        .map_err(|e| e.to_string()),
                 };
                 outcomes[at] = match seen {
-                    Ok(seen) => self.settle(name, spec, seen, open.remove(name).unwrap_or_default(), now).await?,
+                    Ok(seen) => {
+                        self.settle(name, spec, seen, open.remove(name).unwrap_or_default(), now).await?
+                    }
                     Err(error) => {
                         tracing::warn!(rule.name = %name, error = %error, "the rule cannot be evaluated");
                         RuleOutcome { rule: name.to_owned(), error: Some(error), ..RuleOutcome::default() }
@@ -105,14 +120,16 @@ impl Rules {
         &self,
         name: &str,
         spec: &RuleSpec,
-        seen: Vec<Observation>,
+        seen: Seen,
         mut open: HashMap<String, Open>,
         now: Timestamp,
     ) -> Result<RuleOutcome> {
-        let mut outcome = RuleOutcome { rule: name.to_owned(), series: seen.len(), ..RuleOutcome::default() };
+        let Seen { observations, gone } = seen;
+        let mut outcome =
+            RuleOutcome { rule: name.to_owned(), series: observations.len(), ..RuleOutcome::default() };
         let patience = Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0 };
         let mut steps = Vec::new();
-        for observation in seen {
+        for observation in observations {
             let series = key(&observation.labels);
             let before = open.remove(&series).map(|o| o.episode);
             let held = before.is_some();
@@ -122,11 +139,6 @@ impl Rules {
                 steps.push((series, before, after, transition, observation));
             }
         }
-        // A row that is no longer returned is good again; a series that is no longer there says nothing.
-        let gone = match spec.when {
-            Condition::Rows(_) => Verdict::Normal(Reading::default()),
-            _ => Verdict::Unknown(Unknown::NoValue),
-        };
         for (series, alert) in open {
             let (after, transition) = advance(Some(alert.episode.clone()), &gone, patience, now, String::new);
             let observation = Observation {
@@ -188,3 +200,6 @@ fn by_question(
 fn key(labels: &Labels) -> String {
     serde_json::to_string(labels).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,10 @@ use store::{Timestamp, from_micros, micros};
 use warehouse::Title;
 use warehouse::metric::MetricUnit;
 
+use crate::Rules;
 use crate::error::{Error, Result};
 use crate::observe::{Evidence, EvidencePoint, Labels};
 use crate::template::Told;
-use crate::Rules;
 
 /// The largest page.
 const MOST: usize = 200;
@@ -173,13 +173,14 @@ fn read(row: &SqliteRow) -> Result<Stored> {
     let message: Message = serde_json::from_str(&text("message")?).unwrap_or_default();
     let evidence: Evidence = serde_json::from_str(&text("evidence")?).unwrap_or_default();
     let title = text("title")?;
-    let acked = match (row.try_get::<Option<String>, _>("acked_by")?, row.try_get::<Option<i64>, _>("acked_at")?) {
-        (Some(by), Some(at)) => {
-            let note = row.try_get::<Option<String>, _>("ack_note")?.unwrap_or_default();
-            Some(Acked { by, at: from_micros(at), note })
-        }
-        _ => None,
-    };
+    let acked =
+        match (row.try_get::<Option<String>, _>("acked_by")?, row.try_get::<Option<i64>, _>("acked_at")?) {
+            (Some(by), Some(at)) => {
+                let note = row.try_get::<Option<String>, _>("ack_note")?.unwrap_or_default();
+                Some(Acked { by, at: from_micros(at), note })
+            }
+            _ => None,
+        };
     let row = AlertRow {
         id: text("id")?,
         rule: text("rule")?,
@@ -272,13 +273,14 @@ impl Rules {
         let now = self.clock.now();
         let note: String = note.chars().take(1_000).collect();
         let mut tx = self.db.begin().await?;
-        let changed = sqlx::query("UPDATE alerts SET acked_by = $1, acked_at = $2, ack_note = $3 WHERE id = $4")
-            .bind(&who.user)
-            .bind(micros(now))
-            .bind(&note)
-            .bind(id)
-            .execute(&mut *tx)
-            .await?;
+        let changed =
+            sqlx::query("UPDATE alerts SET acked_by = $1, acked_at = $2, ack_note = $3 WHERE id = $4")
+                .bind(&who.user)
+                .bind(micros(now))
+                .bind(&note)
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
         if changed.rows_affected() == 0 {
             return Err(Error::NoAlert(id.to_owned()));
         }
@@ -291,7 +293,9 @@ impl Rules {
     pub async fn states(&self) -> Result<BTreeMap<String, RuleState>> {
         let mut states: BTreeMap<String, RuleState> = BTreeMap::new();
         let evaluated: Vec<(String, i64, Option<String>)> =
-            sqlx::query_as("SELECT rule, evaluated_at, error FROM rule_states").fetch_all(self.db.pool()).await?;
+            sqlx::query_as("SELECT rule, evaluated_at, error FROM rule_states")
+                .fetch_all(self.db.pool())
+                .await?;
         for (rule, at, error) in evaluated {
             let state = states.entry(rule).or_default();
             (state.last_evaluated, state.last_error) = (Some(from_micros(at)), error);
@@ -309,11 +313,12 @@ impl Rules {
     }
 
     async fn timeline(&self, alert: &str) -> Result<Vec<Event>> {
-        let rows: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT at, state, note FROM alert_events WHERE alert = $1 ORDER BY at, id LIMIT 200")
-                .bind(alert)
-                .fetch_all(self.db.pool())
-                .await?;
+        let rows: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT at, state, note FROM alert_events WHERE alert = $1 ORDER BY at, id LIMIT 200",
+        )
+        .bind(alert)
+        .fetch_all(self.db.pool())
+        .await?;
         Ok(rows.into_iter().map(|(at, state, note)| Event { at: from_micros(at), state, note }).collect())
     }
 
@@ -337,9 +342,23 @@ impl Rules {
             .await?;
             let history = tries
                 .into_iter()
-                .map(|(at, status, ms, response, error)| Try { at: from_micros(at), status, ms, response, error })
+                .map(|(at, status, ms, response, error)| Try {
+                    at: from_micros(at),
+                    status,
+                    ms,
+                    response,
+                    error,
+                })
                 .collect();
-            all.push(Delivery { id, channel, kind, state, attempts, next_at: next_at.map(from_micros), history });
+            all.push(Delivery {
+                id,
+                channel,
+                kind,
+                state,
+                attempts,
+                next_at: next_at.map(from_micros),
+                history,
+            });
         }
         Ok(all)
     }

@@ -105,7 +105,9 @@ fn judge_open(when: &Condition, series: &Series<'_>) -> Option<Verdict> {
         let Some(band) = band(when, series, at) else { continue };
         let reading = band.reading(&series.axis.buckets[at], Some(value));
         match series.nature {
-            Nature::Growing if band.is_above(value) => return Some(Verdict::Outside(reading)),
+            Nature::Growing if band.is_above(value) && grows(&band, series) => {
+                return Some(Verdict::Outside(reading));
+            }
             // The complete bucket may still be too high; only what was too low can be made good by now.
             Nature::Growing if fixed && band.high.is_none() && !band.is_below(value) => {
                 return Some(Verdict::Normal(reading));
@@ -118,6 +120,13 @@ fn judge_open(when: &Condition, series: &Series<'_>) -> Option<Verdict> {
         }
     }
     None
+}
+
+/// Whether a value really only grows, from zero on: a sum over amounts that may be negative can still come
+/// down, and is above a negative limit before its first row.
+fn grows(band: &Band, series: &Series<'_>) -> bool {
+    let complete = &series.values.current[..series.axis.settled];
+    band.high.is_some_and(|high| high >= 0.0) && complete.iter().flatten().all(|v| *v >= 0.0)
 }
 
 fn band(when: &Condition, series: &Series<'_>, at: usize) -> Option<Band> {
@@ -136,8 +145,14 @@ fn change_band(change: &Change, series: &Series<'_>, at: usize) -> Option<Band> 
     let base = base(change.against, series, at)?;
     // Too small to compare to, or nothing to take a share of: everything is right.
     let comparable = base != 0.0 && base.abs() >= change.min;
-    let limit = |share: Option<f64>, sign: f64| share.filter(|_| comparable).map(|s| base + sign * base.abs() * s);
-    Some(Band { low: limit(change.down, -1.0), high: limit(change.up, 1.0), previous: Some(base), side: Side::Both })
+    let limit =
+        |share: Option<f64>, sign: f64| share.filter(|_| comparable).map(|s| base + sign * base.abs() * s);
+    Some(Band {
+        low: limit(change.down, -1.0),
+        high: limit(change.up, 1.0),
+        previous: Some(base),
+        side: Side::Both,
+    })
 }
 
 fn base(against: Against, series: &Series<'_>, at: usize) -> Option<f64> {
@@ -146,7 +161,9 @@ fn base(against: Against, series: &Series<'_>, at: usize) -> Option<f64> {
     }
     match against {
         // A bucket that is not complete is no measure for the next.
-        Against::Previous => at.checked_sub(1).filter(|b| *b < series.axis.settled).and_then(|b| series.value(b)),
+        Against::Previous => {
+            at.checked_sub(1).filter(|b| *b < series.axis.settled).and_then(|b| series.value(b))
+        }
         Against::LastWeek => series.value(week_before(&series.axis.buckets, at)?),
         Against::LastYear => None,
     }
@@ -203,11 +220,8 @@ fn robust(values: &mut [f64]) -> (f64, f64) {
     let middle = median(values);
     let mut distances: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
     let mad = median(&mut distances);
-    let spread = if mad > 0.0 {
-        MAD * mad
-    } else {
-        MEAN * distances.iter().sum::<f64>() / distances.len() as f64
-    };
+    let spread =
+        if mad > 0.0 { MAD * mad } else { MEAN * distances.iter().sum::<f64>() / distances.len() as f64 };
     (middle, spread)
 }
 

@@ -10,29 +10,32 @@
 //! `observe` → `evaluate` → `record`, `bind` → `deliver` with `webhook`, `history` for those who look, and
 //! `backtest` for those who write rules.
 
+mod check;
 mod error;
 mod spec;
-mod check;
 
-mod series;
-mod judge;
 mod episode;
+mod judge;
+mod series;
 
 mod number;
 mod template;
 
-mod tables;
+mod backtest;
+mod evaluate;
 mod history;
 mod observe;
 mod record;
-mod evaluate;
-mod backtest;
+mod tables;
 
+mod bind;
+mod deliver;
 mod message;
 mod pace;
 mod webhook;
-mod bind;
-mod deliver;
+
+#[cfg(test)]
+mod site;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -55,8 +58,8 @@ pub use judge::{Reading, Unknown, Verdict, judge};
 pub use observe::{Evidence, EvidencePoint};
 pub use series::{Axis, Bucket, Nature, Series, Values};
 pub use spec::{
-    Against, Annotations, Ask, Change, ChannelSpec, Condition, Corridor, Limit, Rows, RuleSpec, Season, Seasonal,
-    Severity, Side, Stale, Texts, WebhookSpec,
+    Against, Annotations, Ask, Change, ChannelSpec, Condition, Corridor, Limit, Rows, RuleSpec, Season,
+    Seasonal, Severity, Side, Stale, Texts, WebhookSpec,
 };
 pub use tables::system_tables;
 pub use webhook::sign;
@@ -101,7 +104,16 @@ impl Rules {
     ) -> Result<Self> {
         db.migrate("rules", tables::STEPS).await?;
         let (changes, _) = broadcast::channel(CHANGES);
-        Ok(Self { warehouse, db, outbox, outbound, clock, base: base.into(), changes, paces: Mutex::default() })
+        Ok(Self {
+            warehouse,
+            db,
+            outbox,
+            outbound,
+            clock,
+            base: base.into(),
+            changes,
+            paces: Mutex::default(),
+        })
     }
 
     /// Alerts as they fire and resolve.

@@ -25,27 +25,36 @@ pub(crate) fn body(payloads: &[&Value]) -> String {
     let count = payloads.len();
     let data = &first["data"];
     let title = |language: &str| data["title"][language].as_str().unwrap_or_default().to_owned();
-    let alerts: Vec<Value> = payloads.iter().map(|p| without_texts(&p["data"])).collect();
-    let digest = |listed: usize| {
+    let digest = |alerts: &[Value]| {
         wrap(json!({
             "rule": data["rule"], "title": data["title"], "state": data["state"], "severity": data["severity"],
-            "count": count, "listed": listed,
+            "count": count, "listed": alerts.len(),
             "summary": {
                 "zh": format!("{}：{count} 条", title("zh")),
                 "en": format!("{}: {count} alerts", title("en")),
             },
             "description": data["description"], "action": data["action"],
-            "alerts": &alerts[..listed],
+            "alerts": alerts,
         }))
         .to_string()
     };
-    // The largest list that fits; a body without any list always does.
+    let whole = digest(&payloads.iter().map(|p| without_texts(&p["data"])).collect::<Vec<_>>());
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    // Rather all of them in short than some of them whole; of very many, the first that fit.
+    let short: Vec<Value> = payloads.iter().map(|p| in_short(&p["data"])).collect();
     let (mut fits, mut over) = (0, count + 1);
     while over - fits > 1 {
         let middle = fits + (over - fits) / 2;
-        if digest(middle).len() <= LONGEST { fits = middle } else { over = middle }
+        if digest(&short[..middle]).len() <= LONGEST { fits = middle } else { over = middle }
     }
-    digest(fits)
+    digest(&short[..fits])
+}
+
+/// Which alert it is and what was seen.
+fn in_short(data: &Value) -> Value {
+    json!({"id": data["id"], "labels": data["labels"], "value": data["value"]})
 }
 
 /// An alert in a digest; what all of them share is said once.

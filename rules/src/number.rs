@@ -45,7 +45,9 @@ fn shorten(value: f64, language: Language) -> String {
         Language::Zh => &[(1e8, 1e8, "亿"), (1e4, 1e4, "万")],
         Language::En => &[(1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "K")],
     };
-    for (from, unit, sign) in steps {
+    // Below the smallest size every digit is shown, so nothing is rounded up into it.
+    let plainly = steps.last().is_none_or(|(from, ..)| value.abs() < *from);
+    for (from, unit, sign) in steps.iter().filter(|_| !plainly) {
         // What rounds up to the next size is written in it: 99,999,999 is 1亿, not 10000万.
         let shown = (value / unit * 100.0).round() / 100.0;
         if shown.abs() * unit >= *from {

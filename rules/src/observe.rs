@@ -68,7 +68,7 @@ pub struct EvidencePoint {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) now: MetricQuery,
-    /// The window before, for rules that compare windows.
+    /// The window before, for rules that compare windows, and for those that warn of groups without rows.
     pub(crate) before: Option<MetricQuery>,
 }
 
@@ -81,7 +81,9 @@ pub(crate) fn question(spec: &RuleSpec, now: Timestamp, calendar: &Calendar) -> 
     };
     let Some(grain) = ask.grain else {
         let range = Range { from: now - delta(ask.window.0), to: now };
-        let back = against.map(|against| match against {
+        // A group that falls silent is known from the window before.
+        let silence = !ask.by.is_empty() && warns_at_zero(&spec.when);
+        let back = against.or(silence.then_some(Against::Previous)).map(|against| match against {
             Against::Previous => delta(ask.window.0),
             Against::LastWeek => TimeDelta::days(7),
             // Whole weeks, so that the same weekdays are compared.
@@ -93,6 +95,15 @@ pub(crate) fn question(spec: &RuleSpec, now: Timestamp, calendar: &Calendar) -> 
     let range = Range { from: reach(spec, ask, grain, now, calendar), to: now };
     let compare = (against == Some(Against::LastYear)).then_some(Compare::LastYear);
     Some(Question { now: MetricQuery { grain: Some(grain), compare, ..query(ask, range) }, before: None })
+}
+
+/// Whether a fixed limit is passed by having nothing.
+pub(crate) fn warns_at_zero(when: &Condition) -> bool {
+    match when {
+        Condition::Below(limit) => limit.value > 0.0,
+        Condition::Outside(corridor) => corridor.low > 0.0 || corridor.high < 0.0,
+        _ => false,
+    }
 }
 
 /// How far back values are needed: the window, or further where the condition looks further. Begins with a
@@ -121,7 +132,9 @@ pub(crate) async fn answer(warehouse: &Warehouse, question: &Question) -> Result
                 Some(before) => Some(session.metric(before).await?),
                 None => None,
             };
-            Frame::of_window(answer, before, calendar)
+            let definitions = warehouse.definitions();
+            let metric = definitions.metrics.get(&question.now.metric);
+            Frame::of_window(answer, before, metric.map_or(Nature::Whole, Nature::of), calendar)
         }
     };
     if frame.series.len() > MOST_SERIES {
@@ -136,7 +149,11 @@ pub(crate) async fn answer(warehouse: &Warehouse, question: &Question) -> Result
 }
 
 /// Observes a rule that asks no metric.
-pub(crate) async fn observe(warehouse: &Warehouse, spec: &RuleSpec, now: Timestamp) -> Result<Vec<Observation>> {
+pub(crate) async fn observe(
+    warehouse: &Warehouse,
+    spec: &RuleSpec,
+    now: Timestamp,
+) -> Result<Vec<Observation>> {
     match &spec.when {
         Condition::Stale(stale) => Ok(vec![freshness(warehouse, stale, now).await?]),
         Condition::Rows(rows) => found(warehouse, rows).await,
@@ -145,7 +162,11 @@ pub(crate) async fn observe(warehouse: &Warehouse, spec: &RuleSpec, now: Timesta
 }
 
 /// Judges every series of a frame.
-pub(crate) fn judged(spec: &RuleSpec, frame: &Frame, metrics: &BTreeMap<String, MetricSpec>) -> Vec<Observation> {
+pub(crate) fn judged(
+    spec: &RuleSpec,
+    frame: &Frame,
+    metrics: &BTreeMap<String, MetricSpec>,
+) -> Vec<Observation> {
     let Some((ask, metric)) = spec.ask.as_ref().and_then(|ask| Some((ask, metrics.get(&ask.metric)?))) else {
         return Vec::new();
     };
@@ -158,24 +179,49 @@ pub(crate) fn judged(spec: &RuleSpec, frame: &Frame, metrics: &BTreeMap<String, 
             Verdict::Outside(_) => picture(spec, &series),
             _ => Vec::new(),
         };
-        let evidence =
-            Evidence { metric: Some(ask.metric.clone()), unit: Some(metric.unit), points, row: BTreeMap::new() };
+        let evidence = Evidence {
+            metric: Some(ask.metric.clone()),
+            unit: Some(metric.unit),
+            points,
+            row: BTreeMap::new(),
+        };
         Observation { labels: labels(&ask.by, key), columns: BTreeMap::new(), verdict, evidence }
     };
     frame.series.iter().map(judge_one).collect()
+}
+
+/// What a series says that is no longer in the answer: see [`Nature::of_nothing`]. Nothing is known of what it
+/// would be compared to, and nothing against nothing would look like a recovery.
+pub(crate) fn absent(spec: &RuleSpec, frame: &Frame, metrics: &BTreeMap<String, MetricSpec>) -> Verdict {
+    let unknown = Verdict::Unknown(Unknown::NoValue);
+    let Some(metric) = spec.metric().and_then(|name| metrics.get(name)) else { return unknown };
+    let nature = Nature::of(metric);
+    let seen = |at: usize| frame.series.values().any(|v| v.current.get(at).copied().flatten().is_some());
+    let buckets = 0..frame.axis.buckets.len();
+    let current: Vec<Option<f64>> = buckets.map(|at| nature.of_nothing(seen(at))).collect();
+    let compares = frame.series.values().any(|v| !v.base.is_empty());
+    let base = if compares { vec![None; current.len()] } else { Vec::new() };
+    judge(&spec.when, &Series { axis: &frame.axis, values: &Values { current, base }, nature })
 }
 
 fn query(ask: &Ask, range: Range) -> MetricQuery {
     let filters = ask
         .filters
         .iter()
-        .map(|(dimension, values)| Filter { dimension: dimension.clone(), values: values.clone(), exclude: false })
+        .map(|(dimension, values)| Filter {
+            dimension: dimension.clone(),
+            values: values.clone(),
+            exclude: false,
+        })
         .collect();
     MetricQuery { by: ask.by.clone(), filters, ..MetricQuery::new(ask.metric.clone(), range) }
 }
 
 pub(crate) fn labels(by: &[String], key: &Key) -> Labels {
-    by.iter().zip(key).map(|(name, value)| (name.clone(), value.clone().unwrap_or_else(|| NOTHING.to_owned()))).collect()
+    by.iter()
+        .zip(key)
+        .map(|(name, value)| (name.clone(), value.clone().unwrap_or_else(|| NOTHING.to_owned())))
+        .collect()
 }
 
 fn picture(spec: &RuleSpec, series: &Series<'_>) -> Vec<EvidencePoint> {
@@ -183,7 +229,14 @@ fn picture(spec: &RuleSpec, series: &Series<'_>) -> Vec<EvidencePoint> {
         .into_iter()
         .filter_map(|point| {
             let Reading { at, value, low, high, .. } = point.reading;
-            Some(EvidencePoint { t: at?, v: value, low, high, outside: point.outside, partial: point.partial })
+            Some(EvidencePoint {
+                t: at?,
+                v: value,
+                low,
+                high,
+                outside: point.outside,
+                partial: point.partial,
+            })
         })
         .collect()
 }
@@ -203,14 +256,19 @@ async fn freshness(warehouse: &Warehouse, stale: &Stale, now: Timestamp) -> Resu
         (now - since).to_std().unwrap_or_default()
     };
     let minutes = |d: std::time::Duration| Some((d.as_secs() / 60) as f64);
-    let reading =
-        Reading { at: Some(since), value: minutes(age), high: minutes(stale.longer_than.0), ..Reading::default() };
+    let reading = Reading {
+        at: Some(since),
+        value: minutes(age),
+        high: minutes(stale.longer_than.0),
+        ..Reading::default()
+    };
     let since = calendar.local(since).format("%m-%d %H:%M").to_string();
     let row = BTreeMap::from([
         ("since".to_owned(), Value::from(since.clone())),
         ("minutes".to_owned(), Value::from(age.as_secs() / 60)),
     ]);
-    let verdict = if age > stale.longer_than.0 { Verdict::Outside(reading) } else { Verdict::Normal(reading) };
+    let verdict =
+        if age > stale.longer_than.0 { Verdict::Outside(reading) } else { Verdict::Normal(reading) };
     let evidence = Evidence { unit: Some(MetricUnit::Minutes), row, ..Evidence::default() };
     Ok(Observation { labels, columns: BTreeMap::from([("since".to_owned(), since)]), verdict, evidence })
 }
@@ -230,7 +288,9 @@ pub(crate) async fn found(warehouse: &Warehouse, rows: &Rows) -> Result<Vec<Obse
     // Which rows come first may differ from pass to pass: judging some of them would make alerts come and go.
     if truncated {
         return Err(Error::Invalid {
-            message: format!("the rule's query returns more than {MOST_SERIES} rows; make it say which ones matter"),
+            message: format!(
+                "the rule's query returns more than {MOST_SERIES} rows or 32 MiB; make it say which ones matter"
+            ),
         });
     }
     let mut all = Vec::new();
@@ -254,7 +314,8 @@ fn of_row(rows: &Rows, row: BTreeMap<String, Value>, calendar: &Calendar) -> Obs
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let columns: BTreeMap<String, String> = row.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    let columns: BTreeMap<String, String> =
+        row.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     let label = |k: &String| (k.clone(), columns.get(k).cloned().unwrap_or_else(|| NOTHING.to_owned()));
     let labels = rows.key.iter().map(label).collect();
     let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
@@ -264,7 +325,12 @@ fn of_row(rows: &Rows, row: BTreeMap<String, Value>, calendar: &Calendar) -> Obs
         at: column(&rows.at).and_then(|value| moment(value.as_str()?, calendar)),
         ..Reading::default()
     };
-    Observation { labels, columns, verdict: Verdict::Outside(reading), evidence: Evidence { row, ..Evidence::default() } }
+    Observation {
+        labels,
+        columns,
+        verdict: Verdict::Outside(reading),
+        evidence: Evidence { row, ..Evidence::default() },
+    }
 }
 
 /// A moment, or without a zone a wall-clock time or day of the site.
@@ -282,8 +348,12 @@ fn moment(text: &str, calendar: &Calendar) -> Option<Timestamp> {
 /// A cell as evidence keeps it.
 fn bounded(value: Value) -> Value {
     match value {
-        Value::String(text) if text.len() > LONGEST_CELL => text.chars().take(LONGEST_CELL / 4).collect::<String>().into(),
-        Value::Array(_) | Value::Object(_) => value.to_string().chars().take(LONGEST_CELL / 4).collect::<String>().into(),
+        Value::String(text) if text.len() > LONGEST_CELL => {
+            text.chars().take(LONGEST_CELL / 4).collect::<String>().into()
+        }
+        Value::Array(_) | Value::Object(_) => {
+            value.to_string().chars().take(LONGEST_CELL / 4).collect::<String>().into()
+        }
         other => other,
     }
 }
@@ -294,7 +364,9 @@ fn objects(batch: &RecordBatch) -> Result<Vec<BTreeMap<String, Value>>> {
     writer.write(batch)?;
     writer.finish()?;
     let invalid = |e: serde_json::Error| Error::Invalid {
-        message: format!("a row of the rule's query has no JSON form: {e}; cast its columns to text or numbers"),
+        message: format!(
+            "a row of the rule's query has no JSON form: {e}; cast its columns to text or numbers"
+        ),
     };
     let bytes = writer.into_inner();
     if bytes.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(&bytes).map_err(invalid) }

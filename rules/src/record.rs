@@ -167,7 +167,13 @@ impl Rules {
 
     /// Records one effect a channel, under an id that this step of this episode always has. No dot in it:
     /// the signature of a webhook separates its parts by dots.
-    async fn tell(&self, tx: &mut Transaction, write: &Write<'_>, episode: &Episode, said: &Said) -> Result<()> {
+    async fn tell(
+        &self,
+        tx: &mut Transaction,
+        write: &Write<'_>,
+        episode: &Episode,
+        said: &Said,
+    ) -> Result<()> {
         let (now, state) = (write.now, episode.state.as_str());
         for channel in &write.spec.notify {
             let id = format!("{}-{state}-{channel}", episode.id);
@@ -220,7 +226,8 @@ impl Rules {
                 last_held: from_micros(held),
                 last_known: from_micros(known),
             };
-            let labels = serde_json::from_str(&series).or_else(|_| serde_json::from_str(&labels)).unwrap_or_default();
+            let labels =
+                serde_json::from_str(&series).or_else(|_| serde_json::from_str(&labels)).unwrap_or_default();
             open.entry(rule).or_default().insert(series, Open { episode, labels });
         }
         Ok(open)

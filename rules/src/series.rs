@@ -27,6 +27,16 @@ impl Nature {
             _ => Nature::Whole,
         }
     }
+
+    /// The value of a group without rows: nothing happened; a level is zero where other groups say that the
+    /// time was seen; of means and shares nothing is known.
+    pub(crate) fn of_nothing(self, seen: bool) -> Option<f64> {
+        match self {
+            Nature::Growing => Some(0.0),
+            Nature::Level => seen.then_some(0.0),
+            Nature::Whole => None,
+        }
+    }
 }
 
 /// One bucket of time, and what kind of time it is on the site's calendar.
@@ -162,11 +172,14 @@ pub(crate) struct Frame {
 impl Frame {
     /// Buckets of an answer with a grain, as far as they had begun at `now`.
     pub(crate) fn by_time(answer: MetricAnswer, grain: Grain, now: Timestamp, calendar: &Calendar) -> Self {
-        let mut starts: Vec<Timestamp> = answer.rows.iter().filter_map(|row| row.time).filter(|t| *t < now).collect();
+        let mut starts: Vec<Timestamp> =
+            answer.rows.iter().filter_map(|row| row.time).filter(|t| *t < now).collect();
         starts.sort_unstable();
         starts.dedup();
-        let buckets: Vec<Bucket> =
-            starts.iter().map(|start| Bucket::new(*start, end_of(grain, *start, calendar), calendar)).collect();
+        let buckets: Vec<Bucket> = starts
+            .iter()
+            .map(|start| Bucket::new(*start, end_of(grain, *start, calendar), calendar))
+            .collect();
         let settled = buckets.iter().take_while(|b| is_settled(grain, b.end, now, answer.as_of)).count();
         let compares = answer.previous_range.is_some();
         let width = buckets.len();
@@ -188,16 +201,39 @@ impl Frame {
         Self { axis: Axis { buckets, settled }, series }
     }
 
-    /// One value over a window that ends now, and perhaps the one of an earlier window.
-    pub(crate) fn of_window(answer: MetricAnswer, base: Option<MetricAnswer>, calendar: &Calendar) -> Self {
+    /// One value over a window that ends now, and perhaps the one of an earlier window. A group without rows
+    /// is in neither answer: one that the earlier window knows is there with nothing, which is what a rule may
+    /// have to report.
+    pub(crate) fn of_window(
+        answer: MetricAnswer,
+        base: Option<MetricAnswer>,
+        nature: Nature,
+        calendar: &Calendar,
+    ) -> Self {
         let bucket = Bucket::new(answer.range.from, answer.range.to, calendar);
-        let earlier: Option<BTreeMap<Key, Option<f64>>> =
-            base.map(|base| base.rows.into_iter().map(|row| (row.by, row.value)).collect());
-        let series = answer.rows.into_iter().map(|row| {
-            let base = earlier.iter().map(|e| e.get(&row.by).copied().flatten()).collect();
-            (row.by, Values { current: vec![row.value], base })
+        let groups = |answer: MetricAnswer| -> BTreeMap<Key, Option<f64>> {
+            answer.rows.into_iter().map(|row| (row.by, row.value)).collect()
+        };
+        // Whether a window knows anything at all: a stock that no group tells of is not gone.
+        let seen = |groups: &BTreeMap<Key, Option<f64>>| groups.values().any(Option::is_some);
+        let (mut current, earlier) = (groups(answer), base.map(groups));
+        if let Some(earlier) = &earlier
+            && let Some(nothing) = nature.of_nothing(seen(&current))
+        {
+            for key in earlier.keys() {
+                current.entry(key.clone()).or_insert(Some(nothing));
+            }
+        }
+        let series = current.into_iter().map(|(key, value)| {
+            let before = |e: &BTreeMap<Key, Option<f64>>| match e.get(&key) {
+                Some(value) => *value,
+                None => nature.of_nothing(seen(e)),
+            };
+            let base = earlier.iter().map(before).collect();
+            (key, Values { current: vec![value], base })
         });
-        Self { axis: Axis { buckets: vec![bucket], settled: 1 }, series: series.collect() }
+        let series = series.collect();
+        Self { axis: Axis { buckets: vec![bucket], settled: 1 }, series }
     }
 }
 
@@ -221,7 +257,12 @@ mod tests {
             ("2026-03-02T10:04:59Z", Some("2026-03-02T10:04:00Z"), false, "rows may still be on their way"),
             ("2026-03-02T10:05:00Z", Some("2026-03-02T10:00:30Z"), true, "loaded after its end"),
             ("2026-03-02T10:30:00Z", Some("2026-03-02T09:50:00Z"), false, "not loaded since"),
-            ("2026-03-02T11:00:00Z", Some("2026-03-02T09:50:00Z"), true, "silent for an hour: nothing happened"),
+            (
+                "2026-03-02T11:00:00Z",
+                Some("2026-03-02T09:50:00Z"),
+                true,
+                "silent for an hour: nothing happened",
+            ),
             ("2026-03-02T10:05:00Z", None, true, "nothing is known of loads"),
         ];
         for (now, as_of, expected, why) in cases {

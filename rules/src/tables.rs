@@ -38,10 +38,12 @@ pub fn system_tables() -> Vec<SystemTable> {
     let whole = DataType::Int64;
     let real = DataType::Float64;
     let at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let table = |name: &str, columns: &[(&str, &DataType)], from: &str| {
+    // Newest first: a reader sees only so many rows.
+    let table = |name: &str, columns: &[(&str, &DataType)], newest: &str| {
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-        let typed: Vec<(&str, DataType)> = columns.iter().map(|(name, kind)| (*name, (*kind).clone())).collect();
-        SystemTable::new(name, &typed, &format!("SELECT {} FROM {from}", names.join(", ")))
+        let typed: Vec<(&str, DataType)> =
+            columns.iter().map(|(name, kind)| (*name, (*kind).clone())).collect();
+        SystemTable::new(name, &typed, &format!("SELECT {} FROM {name} ORDER BY {newest}", names.join(", ")))
     };
     vec![
         table(
@@ -63,12 +65,12 @@ pub fn system_tables() -> Vec<SystemTable> {
                 ("acked_by", &text),
                 ("acked_at", &at),
             ],
-            "alerts",
+            "started_at DESC, id DESC",
         ),
         table(
             "alert_events",
             &[("alert", &text), ("at", &at), ("state", &text), ("note", &text)],
-            "alert_events",
+            "at DESC, id DESC",
         ),
         table(
             "deliveries",
@@ -85,7 +87,7 @@ pub fn system_tables() -> Vec<SystemTable> {
                 ("created_at", &at),
                 ("updated_at", &at),
             ],
-            "deliveries",
+            "created_at DESC, id DESC",
         ),
         table(
             "delivery_attempts",
@@ -98,7 +100,7 @@ pub fn system_tables() -> Vec<SystemTable> {
                 ("response", &text),
                 ("error", &text),
             ],
-            "delivery_attempts",
+            "at DESC, delivery DESC, attempt DESC",
         ),
     ]
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use store::Timestamp;
 use warehouse::Title;
 use warehouse::metric::MetricUnit;
 
@@ -133,11 +132,12 @@ mod tests {
             value: Some(12_345.0),
             low: Some(0.0),
             high: Some(100.0),
-            previous: Some(10_000.0),
+            previous: Some(8_230.0),
         };
         let labels = BTreeMap::from([("process".to_owned(), "expense".to_owned())]);
         let columns = BTreeMap::from([("employee".to_owned(), "王芳".to_owned())]);
-        let filling = Filling { reading: &reading, unit: Some(MetricUnit::Count), labels: &labels, columns: &columns };
+        let filling =
+            Filling { reading: &reading, unit: Some(MetricUnit::Count), labels: &labels, columns: &columns };
         fill(&annotations, &Title::both("Title"), &filling).summary
     }
 
@@ -148,7 +148,7 @@ mod tests {
             Some("{{value}} ({{change}} from {{previous}})"),
         );
         assert_eq!(told.zh, "expense 在途 1.23万 件，预期 0–100，王芳");
-        assert_eq!(told.en, "12.35K (+23.5% from 10K)");
+        assert_eq!(told.en, "12.35K (+50% from 8,230)");
     }
 
     #[test]

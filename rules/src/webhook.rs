@@ -35,9 +35,14 @@ pub(crate) struct Attempt {
 pub(crate) enum Outcome {
     Accepted,
     /// Try again, not before the other side's wish.
-    Later { after: Option<Duration>, error: String },
+    Later {
+        after: Option<Duration>,
+        error: String,
+    },
     /// The receiver wants nothing more at this address.
-    Gone { error: String },
+    Gone {
+        error: String,
+    },
 }
 
 /// Posts one message.
@@ -71,7 +76,9 @@ pub(crate) async fn send(
     match outbound.send(request).await {
         Ok(reply) => judged(reply, at),
         // Even an address that is not allowed may be allowed by tomorrow: a message is not lost to a setting.
-        Err(OutboundError::Later { why, .. } | OutboundError::Never(why) | OutboundError::Refused(why)) => later(why),
+        Err(OutboundError::Later { why, .. } | OutboundError::Never(why) | OutboundError::Refused(why)) => {
+            later(why)
+        }
     }
 }
 
@@ -117,7 +124,10 @@ pub(crate) fn delay(spec: &WebhookSpec, attempt: u32) -> Option<Duration> {
 /// # Errors
 /// The secret is not `whsec_` and base64.
 pub fn sign(secret: &str, id: &str, at: Timestamp, body: &str) -> Result<String, String> {
-    let wrong = || "the secret is not `whsec_` followed by base64; make one with: echo whsec_$(openssl rand -base64 32)".to_owned();
+    let wrong = || {
+        "the secret is not `whsec_` followed by base64; make one with: echo whsec_$(openssl rand -base64 32)"
+            .to_owned()
+    };
     let key = STANDARD.decode(secret.strip_prefix("whsec_").ok_or_else(wrong)?).map_err(|_| wrong())?;
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| wrong())?;
     mac.update(format!("{id}.{}.{body}", at.timestamp()).as_bytes());
@@ -132,8 +142,12 @@ mod tests {
     #[test]
     fn the_published_example_is_signed_alike() {
         let at = Timestamp::from_timestamp(1_614_265_330, 0).unwrap();
-        let signed =
-            sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", at, "{\"test\": 2432232314}");
+        let signed = sign(
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            at,
+            "{\"test\": 2432232314}",
+        );
         assert_eq!(signed.unwrap(), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -11,10 +12,13 @@ use store::{SharedClock, SystemClock};
 use super::output::{Output, Tone};
 use super::server;
 use crate::init;
-use crate::project::{Finding, Loader, schemas};
+use crate::platform::{Platform, Purpose};
+use crate::project::{Catalogue, Finding, Loaded, Loader, schemas};
 
 /// A project that is wrong ends with this code, so that scripts tell it from a failure.
 const WRONG: u8 = 2;
+/// How long `check` waits for the store: without it, it checks what the files alone can tell.
+const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
 pub fn init(folder: &Path, output: &Output) -> Result<ExitCode> {
     let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("company");
@@ -32,10 +36,19 @@ pub fn init(folder: &Path, output: &Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn check(project: &Path, output: &Output) -> Result<ExitCode> {
+pub async fn check(project: &Path, output: &Output) -> Result<ExitCode> {
     let clock: SharedClock = Arc::new(SystemClock);
     let mut loader = Loader::new(std::path::absolute(project)?, clock);
-    let (findings, text, files): (Vec<Finding>, String, usize) = match loader.load() {
+    let mut loaded = loader.load();
+    // What was landed already tells which columns a source really delivers. A server does not hold a
+    // definition against that: a column may be written down before it first arrives.
+    if let Ok(found) = &loaded
+        && let Some(catalogue) = landed(found).await
+    {
+        loader.know(catalogue);
+        loaded = loader.load();
+    }
+    let (findings, text, files): (Vec<Finding>, String, usize) = match loaded {
         Ok(loaded) => (loaded.findings.clone(), loaded.render(), loaded.project.files.len()),
         Err(unusable) => (unusable.findings.clone(), unusable.render(), 0),
     };
@@ -54,6 +67,18 @@ pub fn check(project: &Path, output: &Output) -> Result<ExitCode> {
         output.write(&verdict);
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
+}
+
+/// The tables that exist, where the project has run before and its store answers in time.
+async fn landed(loaded: &Loaded) -> Option<Catalogue> {
+    let project = &loaded.project;
+    if !project.dir.join(&project.config.metadata.path).exists() {
+        return None;
+    }
+    let open = Platform::open(loaded.clone(), Arc::new(SystemClock), Purpose::Look, None);
+    let platform = tokio::time::timeout(STORE_ANSWERS, open).await.ok()?.ok()?;
+    let tables = tokio::time::timeout(STORE_ANSWERS, platform.warehouse.tables()).await.ok()?;
+    Some(Catalogue::new(tables.into_iter().map(|table| (table.name, table.schema))))
 }
 
 /// What the files on disk would change for a server that serves what was last put in force.

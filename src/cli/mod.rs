@@ -109,7 +109,7 @@ pub async fn run() -> ExitCode {
     let project = cli.project;
     let done = match cli.command {
         Command::Init { folder } => check::init(&folder, &output),
-        Command::Check => check::check(&project, &output),
+        Command::Check => check::check(&project, &output).await,
         Command::Plan => check::plan(&project, &output).await,
         Command::Schema { out } => check::schema(&out, &output),
         Command::Config => check::config(&project, &output),

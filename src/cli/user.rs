@@ -26,6 +26,13 @@ pub enum Command {
     List,
     /// Give a user a new random password and end their sessions.
     Password { name: String },
+    /// Replace a user's roles; they hold from the next request on.
+    Roles {
+        name: String,
+        /// admin, analyst, executive or ops; repeat for several.
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+    },
     /// Disable a user and end their sessions.
     Disable { name: String },
 }
@@ -35,11 +42,7 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
     let users = &platform.users;
     match command {
         Command::Add { name, roles, display } => {
-            let roles = roles
-                .iter()
-                .map(|r| r.parse::<Role>())
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(anyhow::Error::msg)?;
+            let roles = parse(&roles)?;
             let password = users.add(&name, display.as_deref().unwrap_or(&name), &roles, None).await?;
             shown_once(output, &name, &password);
         }
@@ -47,6 +50,13 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
             let password = users.set_password(&name, None).await?;
             platform.sessions.end_all(&name).await?;
             shown_once(output, &name, &password);
+        }
+        Command::Roles { name, roles } => {
+            let roles = parse(&roles)?;
+            users.set_roles(&name, &roles).await?;
+            let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
+            output.data(&json!({"user": name, "roles": roles}));
+            output.say(&format!("{name} is now {}", names.join(", ")));
         }
         Command::Disable { name } => {
             users.disable(&name).await?;
@@ -75,6 +85,10 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn parse(roles: &[String]) -> Result<Vec<Role>> {
+    roles.iter().map(|r| r.parse::<Role>().map_err(anyhow::Error::msg)).collect()
 }
 
 fn shown_once(output: &Output, name: &str, password: &str) {

@@ -151,6 +151,18 @@ impl Outbox {
         Ok(())
     }
 
+    /// An effect that waits for later is due already at `due`.
+    pub async fn advance(&self, tx: &mut Transaction, id: &str, due: Timestamp) -> Result<()> {
+        sqlx::query("UPDATE outbox SET due = $1 WHERE id = $2 AND state = 'waiting' AND due > $1")
+            .bind(micros(due))
+            .bind(id)
+            .execute(&mut **tx)
+            .await
+            .doing("advance an effect")?;
+        self.wake();
+        Ok(())
+    }
+
     /// The effect will never happen: kept with its error for people to see.
     pub async fn dead(&self, tx: &mut Transaction, id: &str, error: &str) -> Result<()> {
         self.end(tx, id, "dead", Some(error)).await

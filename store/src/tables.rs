@@ -30,7 +30,8 @@ pub fn system_queries() -> Vec<SystemQuery> {
                 ("outcome", Text),
                 ("message", Text),
             ],
-            "SELECT id, kind, key, queued_at, started_at, finished_at, attempt, outcome, message FROM job_runs",
+            "SELECT id, kind, key, queued_at, started_at, finished_at, attempt, outcome, message FROM job_runs \
+             ORDER BY finished_at DESC",
         ),
         (
             "queue",
@@ -57,7 +58,8 @@ pub fn system_queries() -> Vec<SystemQuery> {
                 ("created_at", Time),
                 ("updated_at", Time),
             ],
-            "SELECT id, kind, state, due, attempt, error, created_at, updated_at FROM outbox",
+            "SELECT id, kind, state, due, attempt, error, created_at, updated_at FROM outbox \
+             ORDER BY updated_at DESC",
         ),
     ]
 }

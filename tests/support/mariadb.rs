@@ -31,7 +31,8 @@ impl MariaDb {
         assert!(made.success(), "mariadb-install-db failed");
         folder.write(
             "init.sql",
-            "create database company; create user guanlan@'127.0.0.1' identified by 'secret-my'; \
+            // The server reads one statement a line.
+            "create database company;\ncreate user guanlan@'127.0.0.1' identified by 'secret-my';\n\
              grant all on company.* to guanlan@'127.0.0.1';\n",
         );
         let port = free_port();

@@ -1,5 +1,7 @@
 //! A stretch of time that a question is about.
 
+use std::hash::{Hash, Hasher};
+
 use chrono::{Months, NaiveDate, TimeDelta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,35 @@ use crate::calendar::{Calendar, CalendarUnit, shift};
 pub struct Range {
     pub from: Timestamp,
     pub to: Timestamp,
+}
+
+/// The calendar period that a range was asked as. Its dates alone do not tell: on the first of July
+/// `now/d`, `now/M` and `now/Q` are the same stretch, but are compared to different ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    pub(crate) unit: CalendarUnit,
+    /// From its start until now, or until the next tick of a slow clock; otherwise whole.
+    pub(crate) so_far: bool,
+}
+
+impl Period {
+    /// What `now/M` and `last/M` name. Any other text names none.
+    pub fn of(text: &str) -> Option<Self> {
+        let (word, unit) = text.trim().split_once('/')?;
+        let so_far = match word {
+            "now" => true,
+            "last" => false,
+            _ => return None,
+        };
+        unit_of(unit).ok().map(|unit| Self { unit, so_far })
+    }
+}
+
+/// By hand, since a calendar unit has no hash of its own.
+impl Hash for Period {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.unit as u8, self.so_far).hash(state);
+    }
 }
 
 const HELP: &str = "write for example 7d, 24h, 12M, now/M, last/M or 2026-01-01..2026-02-01";
@@ -127,6 +158,15 @@ mod tests {
         ];
         for (text, from, to) in cases {
             assert_eq!(parse(text).unwrap(), (from.into(), to.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_named_periods_are_periods() {
+        let month = |so_far| Some(Period { unit: CalendarUnit::Month, so_far });
+        assert_eq!((Period::of(" now/M"), Period::of("last/M")), (month(true), month(false)));
+        for text in ["1M", "30d", "2026-01-01..2026-02-01", "now/x", "next/M"] {
+            assert_eq!(Period::of(text), None, "{text}");
         }
     }
 

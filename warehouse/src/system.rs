@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
     TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -45,23 +45,48 @@ impl SystemTable {
         Arc::new(SystemScan { table: self.clone(), db: db.clone() })
     }
 
-    async fn rows(&self, db: &Metadata) -> Result<Vec<RecordBatch>> {
+    /// The database reads only the columns and rows that are asked for: texts and evidence are long.
+    async fn rows(
+        &self,
+        db: &Metadata,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let failed = |e: sqlx::Error| Error::Store {
             table: None,
             message: format!("cannot read system.{} from the metadata database: {e}", self.name),
         };
-        let sql = format!("SELECT * FROM ({}) AS t LIMIT {ROWS}", self.sql);
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => self.schema.clone(),
+        };
+        let sql = self.select(projection, limit.unwrap_or(ROWS).min(ROWS));
         let mut found = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch(db.pool());
         let mut batches = vec![];
-        let mut columns = Columns::new(&self.schema);
+        let mut columns = Columns::new(&schema);
         while let Some(row) = found.try_next().await.map_err(failed)? {
             columns.push(&row).map_err(failed)?;
             if columns.rows == BATCH {
-                batches.push(columns.finish(&self.schema)?);
+                batches.push(columns.finish(&schema)?);
             }
         }
-        batches.push(columns.finish(&self.schema)?);
-        Ok(batches)
+        batches.push(columns.finish(&schema)?);
+        Ok((schema, batches))
+    }
+
+    /// Columns are taken by their place: the names that readers see need not be those of the SELECT.
+    fn select(&self, projection: Option<&Vec<usize>>, rows: usize) -> String {
+        let list = |columns: &mut dyn Iterator<Item = usize>| -> String {
+            columns.map(|at| format!("c{at}")).collect::<Vec<_>>().join(", ")
+        };
+        let all = list(&mut (0..self.schema.fields().len()));
+        let wanted = match projection {
+            None => all.clone(),
+            // Only counted.
+            Some(none) if none.is_empty() => "1".to_owned(),
+            Some(some) => list(&mut some.iter().copied()),
+        };
+        format!("WITH t ({all}) AS ({}) SELECT {wanted} FROM t LIMIT {rows}", self.sql)
     }
 }
 
@@ -132,8 +157,10 @@ impl Columns {
                 }
                 Ok(datafusion::arrow::compute::cast(&array, field.data_type())?)
             });
+        let arrays = arrays.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         self.rows = 0;
-        Ok(RecordBatch::try_new(schema.clone(), arrays.collect::<Result<_>>()?)?)
+        Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
     }
 }
 
@@ -158,9 +185,10 @@ impl TableProvider for SystemScan {
         _: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
-        _: Option<usize>,
+        limit: Option<usize>,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let rows = self.table.rows(&self.db).await.map_err(Error::into_datafusion)?;
-        Ok(MemorySourceConfig::try_new_exec(&[rows], self.table.schema.clone(), projection.cloned())?)
+        let rows = self.table.rows(&self.db, projection, limit).await;
+        let (schema, rows) = rows.map_err(Error::into_datafusion)?;
+        Ok(MemorySourceConfig::try_new_exec(&[rows], schema, None)?)
     }
 }

@@ -1,5 +1,9 @@
 //! Failed logins, counted in the database so that a restart forgives nobody.
 //!
+//! Guesses are counted against the user as tried from one address, so that nobody can lock another's account
+//! from their own; against the address; and against the user as tried from anywhere, far later, since
+//! whoever has a hundred addresses can. Names that are no account count alike, so locks tell nothing.
+//!
 //! An attempt counts against its user from the moment it begins and is taken back when it succeeds:
 //! otherwise a hundred guesses sent at once would all be judged before the first is counted.
 
@@ -11,14 +15,18 @@ use store::{Clock, Metadata, from_micros, micros, new_id};
 use super::{LoginError, fingerprint};
 use crate::error::{Doing, Result};
 
-/// Failures within [`WINDOW`] that lock a user or an address.
+/// Failures within [`WINDOW`] that lock a user for an address, or an address for every user.
 pub(super) const LIMIT: i64 = 10;
+/// Failures within [`WINDOW`] that lock a user for every address.
+pub(super) const USER_LIMIT: i64 = 100;
 pub(super) const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// One attempt, counted against its user.
 pub(super) struct Attempt {
-    id: String,
-    user: String,
+    /// The rows that count it: from its address, and from anywhere.
+    ids: [String; 2],
+    /// The user as tried from this address.
+    here: String,
     ip: Option<String>,
 }
 
@@ -29,7 +37,14 @@ pub(super) async fn begin(
     user: &str,
     ip: &str,
 ) -> Result<Attempt, LoginError> {
-    let attempt = Attempt { id: new_id(clock), user: fingerprint(&format!("user:{user}")), ip: subject(ip) };
+    let address = address(ip);
+    let anywhere = fingerprint(&format!("user:{user}"));
+    let attempt = Attempt {
+        ids: [new_id(clock), new_id(clock)],
+        // The address comes first: it holds no line break, whatever the name holds.
+        here: fingerprint(&format!("from:{}\n{user}", address.as_deref().unwrap_or("loopback"))),
+        ip: address.map(|address| fingerprint(&format!("ip:{address}"))),
+    };
     let now = micros(clock.now());
     let mut tx = db.begin().await?;
     sqlx::query("DELETE FROM login_failures WHERE failed_at <= $1")
@@ -37,21 +52,24 @@ pub(super) async fn begin(
         .execute(&mut *tx)
         .await
         .doing("prune the failed logins")?;
-    for subject in [Some(&attempt.user), attempt.ip.as_ref()].into_iter().flatten() {
-        // The tenth newest failure: when it leaves the window, there is room again.
-        let tenth: Option<i64> = sqlx::query_scalar(
+    let limits = [(Some(&attempt.here), LIMIT), (attempt.ip.as_ref(), LIMIT), (Some(&anywhere), USER_LIMIT)];
+    for (subject, limit) in limits.into_iter().filter_map(|(subject, limit)| Some((subject?, limit))) {
+        // The oldest failure that still locks: when it leaves the window, there is room again.
+        let oldest: Option<i64> = sqlx::query_scalar(
             "SELECT failed_at FROM login_failures WHERE subject = $1 ORDER BY failed_at DESC LIMIT 1 OFFSET $2",
         )
         .bind(subject)
-        .bind(LIMIT - 1)
+        .bind(limit - 1)
         .fetch_optional(&mut *tx)
         .await
         .doing("count the failed logins")?;
-        if let Some(tenth) = tenth {
-            return Err(LoginError::Locked { until: from_micros(tenth) + WINDOW });
+        if let Some(oldest) = oldest {
+            return Err(LoginError::Locked { until: from_micros(oldest) + WINDOW });
         }
     }
-    insert(&mut tx, &attempt.id, &attempt.user, now).await?;
+    for (id, subject) in attempt.ids.iter().zip([&attempt.here, &anywhere]) {
+        insert(&mut tx, id, subject, now).await?;
+    }
     tx.commit().await.doing("count a login")?;
     Ok(attempt)
 }
@@ -65,14 +83,19 @@ impl Attempt {
         tx.commit().await.doing("count a failed login")
     }
 
-    /// Right: the user's failures are forgiven, the address's are not.
+    /// Right: the user's failures at this address are forgiven. Those of others at other addresses are not,
+    /// nor the address's own.
     pub(super) async fn succeeded(self, db: &Metadata) -> Result<()> {
-        delete(db, "DELETE FROM login_failures WHERE subject = $1", &self.user).await
+        delete(db, "DELETE FROM login_failures WHERE subject = $1", &self.here).await?;
+        self.forgive(db).await
     }
 
     /// Not judged: as if it never was.
     pub(super) async fn forgive(self, db: &Metadata) -> Result<()> {
-        delete(db, "DELETE FROM login_failures WHERE id = $1", &self.id).await
+        for id in &self.ids {
+            delete(db, "DELETE FROM login_failures WHERE id = $1", id).await?;
+        }
+        Ok(())
     }
 }
 
@@ -92,14 +115,13 @@ async fn delete(db: &Metadata, sql: &'static str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// What stands for an address: IPv6 by its /64, which one customer owns. Loopback is not counted: it is a
-/// proxy in front of everyone, or someone who is already on the machine.
-fn subject(ip: &str) -> Option<String> {
-    let text = match ip.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if ip.is_loopback() => return None,
-        Ok(IpAddr::V6(v6)) => format!("{:x?}", &v6.segments()[..4]),
-        Ok(IpAddr::V4(v4)) => v4.to_string(),
-        Err(_) => ip.to_owned(),
-    };
-    Some(fingerprint(&format!("ip:{text}")))
+/// What stands for an address: IPv6 by its /64, which one customer owns. `None` for loopback, which is not
+/// counted by itself: it is a proxy in front of everyone, or someone who is already on the machine.
+fn address(ip: &str) -> Option<String> {
+    match ip.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(ip) if ip.is_loopback() => None,
+        Ok(IpAddr::V6(v6)) => Some(format!("{:x?}", &v6.segments()[..4])),
+        Ok(IpAddr::V4(v4)) => Some(v4.to_string()),
+        Err(_) => Some(ip.to_owned()),
+    }
 }

@@ -168,7 +168,7 @@ test('ops is warned, sees why and who was told, and takes it', async () => {
     await id('alert-ack').click();
     await id('alert-ack-note').fill('asked the person');
     await id('alert-ack-submit').click();
-    await page.getByText('asked the person').waitFor();
+    await page.getByText('asked the person', { exact: true }).waitFor();
   });
 });
 

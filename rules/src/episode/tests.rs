@@ -67,7 +67,8 @@ fn an_alert_whose_series_is_never_seen_again_ends_after_three_days() {
     let later = start + TimeDelta::hours(71);
     let (episode, nothing) = advance(episode, &unknown, Patience::default(), later, || "x".into());
     assert!(nothing.is_none(), "a weekend without values is not the end");
-    let (episode, over) = advance(episode, &unknown, Patience::default(), start + TimeDelta::hours(72), || "x".into());
+    let (episode, over) =
+        advance(episode, &unknown, Patience::default(), start + TimeDelta::hours(72), || "x".into());
     assert_eq!(over, Some(Transition::Resolved(Ending::Unknown)));
     assert_eq!(episode.unwrap().state, State::Resolved);
 }

@@ -116,6 +116,16 @@ fn a_change_is_a_share_of_what_was_before() {
 }
 
 #[test]
+fn a_sum_with_negative_amounts_may_still_come_down() {
+    let now = "2026-03-02T02:30:00Z";
+    let with_refunds = frame(Grain::Hour, now, &[Some(-5.0), Some(50.0), Some(150.0)]);
+    assert_eq!(word(&verdict(&ABOVE, Nature::Growing, &with_refunds)), "normal 50");
+    let below_zero = Condition::Above(Limit { value: -10.0 });
+    let losses = frame(Grain::Hour, now, &[Some(-50.0), Some(0.0)]);
+    assert_eq!(word(&verdict(&below_zero, Nature::Growing, &losses)), "normal -50");
+}
+
+#[test]
 fn a_rise_of_the_open_day_is_measured_only_against_a_complete_one() {
     let when = Condition::Change(Change { against: Against::Previous, up: Some(0.5), down: None, min: 0.0 });
     let values = [Some(100.0), Some(5.0), Some(20.0)];
@@ -184,7 +194,9 @@ fn what_is_usual_depends_on_the_calendar() {
 #[test]
 fn only_the_side_that_was_asked_for_warns() {
     let now = "2026-04-01T04:00:00Z";
-    let found = |side, value| word(&verdict(&seasonal(Season::Workweek, side, 5.0), Nature::Growing, &company(now, value)));
+    let found = |side, value| {
+        word(&verdict(&seasonal(Season::Workweek, side, 5.0), Nature::Growing, &company(now, value)))
+    };
     assert_eq!(found(Side::Above, 10.0), "normal 10");
     assert_eq!(found(Side::Below, 10.0), "outside 10");
     assert_eq!(found(Side::Below, 400.0), "normal 400");
@@ -213,9 +225,16 @@ fn too_little_history_judges_nothing() {
 fn a_floor_keeps_small_numbers_quiet() {
     let values: Vec<_> = [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 5.0, 0.0].map(Some).into();
     let series = frame(Grain::Hour, "2026-03-02T02:30:00Z", &values);
-    let day = |floor| Condition::Seasonal(Seasonal {
-        season: Season::Workweek, deviations: 3.0, side: Side::Both, history: None, min_points: 4, floor,
-    });
+    let day = |floor| {
+        Condition::Seasonal(Seasonal {
+            season: Season::Workweek,
+            deviations: 3.0,
+            side: Side::Both,
+            history: None,
+            min_points: 4,
+            floor,
+        })
+    };
     // Only one value an hour of the day: judged against nothing; so all values share one slot here.
     let mut flat = series;
     for bucket in &mut flat.axis.buckets {

@@ -11,7 +11,8 @@ use crate::clock::{SharedClock, Timestamp, new_id};
 use crate::error::{Doing, Error, Result};
 use crate::metadata::{Metadata, Transaction, from_micros, micros};
 
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
   state TEXT NOT NULL, due BIGINT NOT NULL, attempt BIGINT NOT NULL,
@@ -24,7 +25,9 @@ CREATE TABLE job_runs (
   started_at BIGINT NOT NULL, finished_at BIGINT NOT NULL, attempt BIGINT NOT NULL,
   outcome TEXT NOT NULL, message TEXT);
 CREATE INDEX job_runs_finished ON job_runs (finished_at);
-", "CREATE INDEX job_runs_key ON job_runs (kind, key);"];
+",
+    "CREATE INDEX job_runs_key ON job_runs (kind, key);",
+];
 
 /// How long the record of a run is kept, and how many at most.
 const KEEP: Duration = Duration::from_secs(30 * 86_400);

@@ -33,7 +33,7 @@ pub(crate) async fn answer(session: &Session, ask: &MetricQuery) -> Result<Metri
         metrics: &definitions.metrics,
         calendar,
         now: warehouse.clock().now(),
-        previous: ask.compare.map(|compare| previous(&ask.range, compare, calendar)),
+        previous: ask.compare.map(|compare| previous(ask, compare, calendar)),
     };
     let axis = asking.axis(ask)?;
     let found = asking.metric(ask, &axis, 0).await?;
@@ -120,7 +120,7 @@ impl Asking<'_> {
             if truncated {
                 return Err(Error::Exhausted {
                     message: format!(
-                        "metric `{}` splits into more than {MAX_CELLS} groups; ask for fewer dimensions or a shorter range",
+                        "metric `{}` splits into more groups than one answer holds ({MAX_CELLS}, or 32 MiB); ask for fewer dimensions or a shorter range",
                         ask.metric
                     ),
                 });

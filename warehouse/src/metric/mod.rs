@@ -20,6 +20,7 @@ mod grid;
 #[cfg(test)]
 mod tests;
 
+pub use crate::range::Period;
 pub(crate) use answer::answer;
 pub use check::check;
 pub(crate) use function::functions;

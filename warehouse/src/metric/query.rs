@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::Timestamp;
 
+use super::Period;
 use crate::{Range, TableName};
 
 /// A question to a metric; dashboards and rules hold the same.
@@ -27,6 +28,9 @@ pub struct MetricQuery {
     pub limit: Option<usize>,
     #[serde(default)]
     pub order: Order,
+    /// The calendar period that `range` was asked as: `Previous` is the one before it.
+    #[serde(skip)]
+    pub period: Option<Period>,
 }
 
 impl MetricQuery {
@@ -41,6 +45,7 @@ impl MetricQuery {
             compare: None,
             limit: None,
             order: Order::default(),
+            period: None,
         }
     }
 }
@@ -76,7 +81,7 @@ pub enum Grain {
 pub enum Compare {
     /// The period of the same length just before.
     Previous,
-    /// The same dates a year before.
+    /// The same dates a year before; by weeks the same weekdays, 52 weeks before.
     LastYear,
 }
 

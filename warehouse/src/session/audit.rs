@@ -48,6 +48,11 @@ impl Record {
         }
     }
 
+    /// A query of the house itself, not of a person.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.internal
+    }
+
     /// Writes the row in the background. The house's own queries leave one only when they fail: thousands of
     /// rules a minute would bury what people asked.
     pub(crate) fn end(&self, warehouse: &Warehouse, started: Instant, outcome: &Outcome) {

@@ -167,7 +167,8 @@ impl Session {
         let zones = self.zones();
         for reference in tables_of(statement)? {
             let Some(name) = name_of(&reference).map_err(|e| self.suggest(&reference, e))? else {
-                if reference.table() == "df_settings" && !self.all() {
+                // The information schema finds its tables however their names are written.
+                if reference.table().eq_ignore_ascii_case("df_settings") && !self.all() {
                     return Err(Error::NotFound { what: format!("table {reference}"), hint: None });
                 }
                 continue;

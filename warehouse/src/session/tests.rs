@@ -3,6 +3,7 @@ use std::time::Duration;
 use access::{Principal, Role};
 use futures::StreamExt;
 
+use super::budget::PEOPLE;
 use crate::tests::{House, lines_of, name, orders, person, settings, table_lines};
 use crate::{Answer, Error, Landing, Settings};
 
@@ -46,6 +47,96 @@ async fn collecting_stops_at_the_limit_and_says_so() {
 }
 
 #[tokio::test]
+async fn collecting_stops_at_32_mib_however_few_rows_that_are() {
+    let house = house().await;
+    let admin = house.warehouse.session(&person(Role::Admin));
+    let sql = "select repeat('x', 1000) as x from generate_series(1, 200000)";
+    let (batches, more) = admin.sql(sql).await.unwrap().collect(200_000).await.unwrap();
+    let rows: usize = batches.iter().map(|b| b.num_rows()).sum();
+    assert!(more && (30_000..33_600).contains(&rows), "{rows}");
+    // The groups of an aggregation come as slices of one batch, which must not count once for each.
+    let sql = "select value, count(*) as n from generate_series(1, 400000) group by value";
+    let (batches, more) = admin.sql(sql).await.unwrap().collect(500_000).await.unwrap();
+    assert_eq!((batches.iter().map(|b| b.num_rows()).sum::<usize>(), more), (400_000, false));
+}
+
+#[tokio::test]
+async fn readers_who_stop_reading_lose_their_turn_and_see_that_rows_are_missing() {
+    let house = house().await;
+    let admin = house.warehouse.session(&person(Role::Admin));
+    let sql = "select * from generate_series(1, 1000000)";
+    let mut stalled = vec![];
+    for _ in 0..PEOPLE {
+        stalled.push(admin.sql(sql).await.unwrap().detached(Duration::from_millis(200)));
+    }
+    let who = person(Role::Admin);
+    let next = ask(&house, &who, "select count(*) from mart.orders");
+    let next = tokio::time::timeout(Duration::from_secs(10), next).await.expect("a turn").unwrap();
+    assert_eq!(next, ["3"]);
+    let mut rows = stalled.swap_remove(0);
+    let mut seen = 0;
+    let error = loop {
+        match rows.next().await.expect("broken off, not ended") {
+            Ok(batch) => seen += batch.num_rows(),
+            Err(error) => break error,
+        }
+    };
+    assert!(seen < 1_000_000 && matches!(error, Error::Exhausted { .. }), "{seen}: {error}");
+    assert!(rows.next().await.is_none());
+    let whole = admin.sql(sql).await.unwrap().detached(Duration::from_secs(10));
+    let seen: usize = whole.map(|batch| batch.unwrap().num_rows()).fold(0, |a, b| async move { a + b }).await;
+    assert_eq!(seen, 1_000_000);
+}
+
+#[tokio::test]
+async fn people_leave_turns_to_the_house() {
+    let house = house().await;
+    let admin = house.warehouse.session(&person(Role::Admin));
+    let mut running = vec![];
+    for _ in 0..PEOPLE {
+        running.push(admin.sql("select * from generate_series(1, 1000000)").await.unwrap());
+    }
+    let waits = tokio::time::timeout(Duration::from_millis(200), admin.sql("select 1")).await;
+    assert!(waits.is_err(), "people have no turn left");
+    let system = Principal::system();
+    let rule = ask(&house, &system, "select count(*) from mart.orders");
+    let rule = tokio::time::timeout(Duration::from_secs(10), rule).await.expect("a turn of its own").unwrap();
+    assert_eq!(rule, ["3"]);
+    running.pop();
+    assert_eq!(ask(&house, &person(Role::Admin), "select 1").await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn a_system_table_gives_the_columns_and_rows_that_are_asked_for() {
+    let house = house().await;
+    for n in 0..3 {
+        ask(&house, &person(Role::Analyst), &format!("select {n}")).await.unwrap();
+        house.clock.advance(Duration::from_secs(1));
+    }
+    // What the house looks at leaves no row of its own.
+    let system = Principal::system();
+    let newest = "select outcome, statement from system.queries limit 1";
+    for _ in 0..50 {
+        if ask(&house, &system, "select count(*) from system.queries").await.unwrap() == ["3"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let statements = "select statement from system.queries where user_name = 'a_analyst' order by 1";
+    assert_eq!(ask(&house, &system, statements).await.unwrap(), ["select 0", "select 1", "select 2"]);
+    house.clock.advance(Duration::from_secs(1));
+    ask(&house, &person(Role::Analyst), "select 'newest'").await.unwrap();
+    let newest = async || ask(&house, &system, newest).await.unwrap();
+    for _ in 0..50 {
+        if newest().await[0].contains("newest") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{:?}", newest().await);
+}
+
+#[tokio::test]
 async fn roles_see_their_zones_and_nothing_else() {
     let house = house().await;
     let (analyst, executive, ops) = (person(Role::Analyst), person(Role::Executive), person(Role::Ops));
@@ -60,6 +151,7 @@ async fn roles_see_their_zones_and_nothing_else() {
         "select 1 union all select row_count from system.queries",
         "describe system.queries",
         "select * from information_schema.df_settings",
+        "select * from information_schema.\"DF_SETTINGS\"",
     ] {
         let error = ask(&house, &analyst, sql).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{sql}: {error}");
