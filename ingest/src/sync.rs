@@ -101,8 +101,11 @@ pub struct TestReport {
     /// Tables or files there.
     pub offers: Vec<Stream>,
     /// Per stream of the definition, its columns as (name, type), or why it cannot be read.
-    pub streams: Vec<(String, Result<Vec<(String, String)>, SourceError>)>,
+    pub streams: Vec<(String, Result<Columns, SourceError>)>,
 }
+
+/// Columns as (name, type).
+pub type Columns = Vec<(String, String)>;
 
 impl Ingest {
     /// Prepares the metadata tables.
@@ -158,18 +161,7 @@ impl Ingest {
             let run = runs::start(&self.db, &*self.parts.clock, source, name).await?;
             let report = match &opened {
                 Err(e) => Intake::failed(source, name, e.clone()),
-                Ok(from) => {
-                    let intake = Intake::new(
-                        &self.warehouse,
-                        &self.db,
-                        &self.parts.clock,
-                        source,
-                        name,
-                        of,
-                        from.as_ref(),
-                    );
-                    intake.run(progress).await
-                }
+                Ok(from) => Intake::new(self, source, name, of, from.as_ref()).run(progress).await,
             };
             runs::finish(&self.db, &*self.parts.clock, &run, &report).await?;
             tell(source, &report);
@@ -193,10 +185,7 @@ impl Ingest {
     }
 }
 
-async fn first_columns(
-    source: &dyn Source,
-    of: &crate::spec::StreamSpec,
-) -> Result<Vec<(String, String)>, SourceError> {
+async fn first_columns(source: &dyn Source, of: &crate::spec::StreamSpec) -> Result<Columns, SourceError> {
     match source.read(of, None).await?.next().await {
         None => Ok(Vec::new()),
         Some(Err(e)) => Err(e),

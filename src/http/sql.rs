@@ -133,7 +133,8 @@ fn chunks<S: Send + 'static>(
         let rest = if encoded.is_ok() { rest } else { None };
         Some((encoded.map(Bytes::from), (rest, state)))
     });
-    Body::from_stream(bytes)
+    // The compressor asks once more after the end.
+    Body::from_stream(bytes.fuse())
 }
 
 /// `DELETE /api/sql/{id}`: stops a query of one's own (or any, for an admin).

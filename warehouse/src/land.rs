@@ -31,7 +31,8 @@ use crate::warehouse::Warehouse;
 #[serde(rename_all = "snake_case")]
 pub enum Landing {
     Append,
-    /// The delivered rows are the whole table. In the zones clean and mart the schema is replaced too.
+    /// The delivered rows are the whole table, and their types those of its columns. In the zones clean and mart
+    /// columns that are not delivered go; in raw they stay, without values, for those who read them.
     Replace,
     /// Rows with a delivered key are replaced; inside one landing the last row of a key wins.
     Upsert {
@@ -93,6 +94,17 @@ impl std::fmt::Debug for Staged {
     }
 }
 
+/// What `publish` does next.
+enum Next {
+    Landed(Landed),
+    Commit {
+        present: Option<Arc<Snapshot>>,
+        change: Change,
+        /// Files written for this commit only.
+        rewritten: Files,
+    },
+}
+
 /// How often a commit is tried again after someone else took its version.
 const ATTEMPTS: usize = 8;
 /// Files whose key columns are read at once.
@@ -115,15 +127,27 @@ impl Warehouse {
         if let Some(landed) = self.landed(&entry, &mark).await? {
             return Ok(landed);
         }
-        let staged = self.stage(table, rows).await?;
+        let staged = self.stage_for(table, rows, &how).await?;
         self.publish(staged, how, mark).await
     }
 
     /// Writes the rows into files of the table without committing them.
     pub async fn stage(&self, table: &TableName, rows: BoxStream<'_, Result<RecordBatch>>) -> Result<Staged> {
+        self.stage_for(table, rows, &Landing::Append).await
+    }
+
+    /// As [`Self::stage`], for rows that will land in a known way: those that replace a raw table keep their own
+    /// types, whatever the table has.
+    pub async fn stage_for(
+        &self,
+        table: &TableName,
+        rows: BoxStream<'_, Result<RecordBatch>>,
+        how: &Landing,
+    ) -> Result<Staged> {
         let present = self.snapshot(table).await?;
         writable(table, present.as_deref())?;
-        let schema = present.map(|s| s.schema.clone());
+        let own_types = *how == Landing::Replace && table.zone == Zone::Raw;
+        let schema = present.map(|s| s.schema.clone()).filter(|_| !own_types);
         let files = self.stager().write(table, schema.as_deref(), rows).await?;
         Ok(Staged {
             table: table.clone(),
@@ -140,16 +164,18 @@ impl Warehouse {
         let _writer = entry.writer.lock().await;
         let mut staged = staged;
         for _ in 0..ATTEMPTS {
-            let present = self.catalog().look(&entry, true).await?;
-            writable(&staged.table, present.as_deref())?;
-            if let Some(landed) = self.landed(&entry, &mark).await? {
-                self.stager().discard(&staged.table, &staged.files).await;
-                return Ok(landed);
-            }
-            if present.is_none() && staged.schema.fields().is_empty() {
-                return Ok(Landed { version: -1, rows: 0, already: false });
-            }
-            let (change, rewritten) = self.change(present.as_deref(), &mut staged, &how).await?;
+            let (present, change, rewritten) = match self.next(&entry, &mut staged, &how, &mark).await {
+                Ok(Next::Commit { present, change, rewritten }) => (present, change, rewritten),
+                Ok(Next::Landed(landed)) => {
+                    self.stager().discard(&staged.table, &staged.files).await;
+                    return Ok(landed);
+                }
+                // No commit names these files. Behind a commit that failed one may: there they stay.
+                Err(error) => {
+                    self.stager().discard(&staged.table, &staged.files).await;
+                    return Err(error);
+                }
+            };
             let own = log::Own {
                 commit: store::new_id(self.clock().as_ref()),
                 stream: Some(mark.stream.clone()),
@@ -168,10 +194,25 @@ impl Warehouse {
                 None => self.stager().discard(&staged.table, &rewritten).await,
             }
         }
+        self.stager().discard(&staged.table, &staged.files).await;
         Err(Error::Conflict {
             table: staged.table.clone(),
             message: format!("{ATTEMPTS} commits lost against another writer"),
         })
+    }
+
+    /// What the table as it is now asks for.
+    async fn next(&self, entry: &Entry, staged: &mut Staged, how: &Landing, mark: &LoadMark) -> Result<Next> {
+        let present = self.catalog().look(entry, true).await?;
+        writable(&staged.table, present.as_deref())?;
+        if let Some(landed) = self.landed(entry, mark).await? {
+            return Ok(Next::Landed(landed));
+        }
+        if present.is_none() && staged.schema.fields().is_empty() {
+            return Ok(Next::Landed(Landed { version: -1, rows: 0, already: false }));
+        }
+        let (change, rewritten) = self.change(present.as_deref(), staged, how).await?;
+        Ok(Next::Commit { present, change, rewritten })
     }
 
     /// Deletes staged files, best effort.
@@ -211,13 +252,14 @@ impl Warehouse {
         how: &Landing,
     ) -> Result<(Change, Files)> {
         let mut change = Change { operation: operation(how), data_change: true, ..Change::default() };
-        let replaces_schema =
-            *how == Landing::Replace && matches!(staged.table.zone, Zone::Clean | Zone::Mart);
+        let all = *how == Landing::Replace;
         change.schema = match present {
             None => Some(staged.schema.clone()),
             Some(_) if staged.schema.fields().is_empty() => None,
-            Some(s) if replaces_schema && s.schema != staged.schema => Some(staged.schema.clone()),
-            Some(_) if replaces_schema => None,
+            Some(s) if all && matches!(staged.table.zone, Zone::Clean | Zone::Mart) => {
+                (s.schema != staged.schema).then(|| staged.schema.clone())
+            }
+            Some(s) if all => shape::replaced(&s.schema, &staged.schema),
             Some(s) => shape::grown(&staged.table, &s.schema, &staged.schema)?,
         };
         let none = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };

@@ -7,7 +7,7 @@ use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, Result};
-use crate::table::TableName;
+use crate::table::{TableName, Zone};
 
 /// The type under which a delivered type is kept.
 ///
@@ -56,7 +56,8 @@ fn kept_field(field: &FieldRef) -> std::result::Result<FieldRef, String> {
 }
 
 /// The schema that a delivery is written with: our types, and where the table has the column in a type that holds
-/// every delivered value (a wider number, or anything for a column without values), the table's type.
+/// every delivered value (a wider number, or anything for a column without values), the table's type. A raw decimal
+/// with fewer digits takes what fits: [`brought`] refuses the first value that does not.
 pub(crate) fn written(table: &TableName, delivered: &Schema, present: Option<&Schema>) -> Result<SchemaRef> {
     let mut fields: Vec<FieldRef> = Vec::with_capacity(delivered.fields().len());
     for field in delivered.fields() {
@@ -73,13 +74,20 @@ pub(crate) fn written(table: &TableName, delivered: &Schema, present: Option<&Sc
             ))
         })?;
         if let Some(there) = present.and_then(|p| p.field_with_name(field.name()).ok())
-            && (field.data_type() == &DataType::Null || holds(there.data_type(), &kind))
+            && (field.data_type() == &DataType::Null
+                || holds(there.data_type(), &kind)
+                || (table.zone == Zone::Raw && narrower(there.data_type(), &kind)))
         {
             kind = there.data_type().clone();
         }
         fields.push(Arc::new(Field::new(field.name(), kind, true)));
     }
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The same decimal with fewer digits before the point.
+fn narrower(there: &DataType, kind: &DataType) -> bool {
+    matches!((there, kind), (DataType::Decimal128(p, s), DataType::Decimal128(q, t)) if p < q && s == t)
 }
 
 /// Whether every value of `narrow` is a value of `wide`.
@@ -112,12 +120,7 @@ pub(crate) fn grown(table: &TableName, present: &Schema, written: &Schema) -> Re
         match present.field_with_name(field.name()) {
             Ok(there) if same(there.data_type(), field.data_type()) => {}
             Ok(there) => {
-                return Err(Error::SchemaChanged {
-                    table: table.clone(),
-                    column: field.name().clone(),
-                    was: there.data_type().to_string(),
-                    now: field.data_type().to_string(),
-                });
+                return Err(changed(table, field.name(), there.data_type(), field.data_type()));
             }
             Err(_) => {
                 if let Some(other) =
@@ -133,8 +136,40 @@ pub(crate) fn grown(table: &TableName, present: &Schema, written: &Schema) -> Re
             }
         }
     }
-    let changed = fields.len() != present.fields().len();
-    Ok(changed.then(|| Arc::new(Schema::new(fields)) as SchemaRef))
+    let longer = fields.len() != present.fields().len();
+    Ok(longer.then(|| Arc::new(Schema::new(fields)) as SchemaRef))
+}
+
+fn changed(table: &TableName, column: &str, was: &DataType, now: &DataType) -> Error {
+    Error::SchemaChanged {
+        table: table.clone(),
+        column: column.to_owned(),
+        was: was.to_string(),
+        now: now.to_string(),
+    }
+}
+
+/// The table's schema after rows of `written` took the place of all others: their types, and the columns that they
+/// lack as they were. `None` when it does not change.
+pub(crate) fn replaced(present: &Schema, written: &Schema) -> Option<SchemaRef> {
+    let delivered =
+        |name: &str| written.fields().iter().find(|f| f.name().eq_ignore_ascii_case(name)).cloned();
+    let mut fields: Vec<FieldRef> = Vec::with_capacity(present.fields().len());
+    for there in present.fields() {
+        fields.push(match delivered(there.name()) {
+            Some(field) if field.name() == there.name() && same(there.data_type(), field.data_type()) => {
+                there.clone()
+            }
+            Some(field) => field,
+            None => there.clone(),
+        });
+    }
+    let new: Vec<FieldRef> =
+        written.fields().iter().filter(|f| !fields.iter().any(|g| g.name() == f.name())).cloned().collect();
+    fields.extend(new);
+    let differs = fields.len() != present.fields().len()
+        || fields.iter().zip(present.fields()).any(|(a, b)| !Arc::ptr_eq(a, b));
+    differs.then(|| Arc::new(Schema::new(fields)) as SchemaRef)
 }
 
 /// Equal but for the names inside lists, which engines choose differently.
@@ -159,8 +194,12 @@ pub(crate) fn brought(table: &TableName, rows: &RecordBatch, schema: &SchemaRef)
         columns.push(if column.data_type() == field.data_type() {
             column.clone()
         } else {
-            cast_with_options(column, field.data_type(), &options)
-                .map_err(|e| Error::invalid(format!("{table}: column `{}`: {e}", field.name())))?
+            cast_with_options(column, field.data_type(), &options).map_err(|e| {
+                if narrower(field.data_type(), column.data_type()) {
+                    return changed(table, field.name(), field.data_type(), column.data_type());
+                }
+                Error::invalid(format!("{table}: column `{}`: {e}", field.name()))
+            })?
         });
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

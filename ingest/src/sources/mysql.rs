@@ -17,7 +17,7 @@ use store::SharedClock;
 
 use super::sql::columns::{Cells, Kind, Table, decimal};
 use super::sql::outgoing::{Halt, Outgoing};
-use super::sql::{From, check_key, no_cursor, quoted, quoted_table, relation, subject};
+use super::sql::{From, check_key, column, no_cursor, quoted, quoted_table, relation, subject, within};
 use crate::error::SourceError;
 use crate::source::{Cursor, Feed, Pull, Source, Stream};
 use crate::spec::StreamSpec;
@@ -118,7 +118,7 @@ impl Source for Mysql {
     async fn streams(&self) -> Result<Vec<Stream>, SourceError> {
         let mut db = self.connect().await?;
         let sql = "SELECT CAST(table_name AS CHAR), CAST(table_type AS CHAR) FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1 LIMIT 1000";
-        let rows = sqlx::query(sql).fetch_all(&mut db).await.map_err(|e| query_error("the catalogue", &e))?;
+        let rows = within("the catalogue", sqlx::query(sql).fetch_all(&mut db), query_error).await?;
         let _ = db.close().await;
         Ok(rows
             .iter()
@@ -138,13 +138,17 @@ impl Source for Mysql {
     ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError> {
         let mut db = self.connect().await?;
         let subject = subject(stream);
-        let fail = |e: sqlx::Error| query_error(&subject, &e);
-        // One snapshot of the rows (InnoDB).
-        db.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await.map_err(fail)?;
-        db.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await.map_err(fail)?;
+        // One snapshot of the rows (InnoDB); the server's own patience with locks is a day.
+        for sql in [
+            "SET SESSION lock_wait_timeout = 30",
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        ] {
+            within(&subject, db.execute(sql), query_error).await?;
+        }
         let table = stream.table.as_deref().map(|t| quoted_table(t, '`')).unwrap_or_default();
         let from = relation(&table, stream.query.as_deref());
-        let columns = columns(&mut db, &from, stream.table.as_deref()).await.map_err(fail)?;
+        let columns = within(&subject, columns(&mut db, &from, stream.table.as_deref()), query_error).await?;
         let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
         check_key(&subject, stream, &names)?;
         let list = columns.iter().map(Column::expression).collect::<Vec<_>>().join(", ");
@@ -153,7 +157,7 @@ impl Source for Mysql {
             if !names.iter().any(|n| n == cursor) {
                 return Err(no_cursor(&subject, cursor, &names));
             }
-            let name = quoted(cursor, '`');
+            let name = column(cursor, '`');
             let clause = From::cursor(after.as_ref(), stream).clause(&name, literal);
             sql = format!("{sql}{clause} ORDER BY {name}");
         }
@@ -184,14 +188,19 @@ fn literal(value: &Value) -> String {
 struct Column {
     name: String,
     kind: Kind,
-    /// Cast to text by the server.
-    cast: bool,
+    /// What the server casts it to.
+    cast: Option<&'static str>,
+    /// A whole number without a sign.
+    unsigned: bool,
 }
 
 impl Column {
     fn expression(&self) -> String {
-        let name = quoted(&self.name, '`');
-        if self.cast { format!("CAST({name} AS CHAR) AS {name}") } else { name }
+        let name = column(&self.name, '`');
+        match self.cast {
+            Some(to) => format!("CAST({name} AS {to}) AS {}", quoted(&self.name, '`')),
+            None => name,
+        }
     }
 }
 
@@ -213,10 +222,11 @@ async fn columns(
     Ok(described
         .into_iter()
         .map(|(name, declared)| {
-            let decimal = digits.iter().find(|(n, ..)| *n == name).map(|(_, p, s)| (*p, *s));
+            let scale = digits.iter().find(|(n, precision, _)| *n == name && *precision <= 38).map(|d| d.2);
             let (kind, cast) =
-                if texts.contains(&name) { (Kind::Text, false) } else { kind(&declared, decimal) };
-            Column { name, kind, cast }
+                if texts.contains(&name) { (Kind::Text, None) } else { kind(&declared, scale) };
+            let unsigned = declared.ends_with("UNSIGNED") || cast == Some("UNSIGNED");
+            Column { name, kind, cast, unsigned }
         })
         .collect())
 }
@@ -271,24 +281,26 @@ async fn digits(db: &mut MySqlConnection, table: &str) -> Result<Vec<(String, u8
         .collect())
 }
 
-/// What a column type lands as, and whether the server casts it to text.
-fn kind(declared: &str, decimal: Option<(u8, i8)>) -> (Kind, bool) {
+/// What a column type lands as, and what the server casts it to. `scale`: that of a decimal, where known.
+fn kind(declared: &str, scale: Option<i8>) -> (Kind, Option<&'static str>) {
     match declared {
-        "BOOLEAN" => (Kind::Bool, false),
-        "BIGINT UNSIGNED" => (Kind::Decimal(20, 0), false),
-        "FLOAT" | "DOUBLE" => (Kind::Float, false),
-        "DATE" => (Kind::Date, false),
-        "DATETIME" => (Kind::Clock, false),
-        "TIMESTAMP" => (Kind::Instant, false),
-        "DECIMAL" => match decimal.filter(|(p, _)| *p <= 38) {
-            Some((precision, scale)) => (Kind::Decimal(precision, scale), false),
-            None => (Kind::Text, true),
+        // TINYINT(1), which holds codes from 0 to 9 as often as yes and no. The name hides the sign.
+        "BOOLEAN" => (Kind::Int, Some("SIGNED")),
+        "BIT" => (Kind::Int, Some("UNSIGNED")),
+        "BIGINT UNSIGNED" => (Kind::Decimal(20, 0), None),
+        "FLOAT" | "DOUBLE" => (Kind::Float, None),
+        "DATE" => (Kind::Date, None),
+        "DATETIME" => (Kind::Clock, None),
+        "TIMESTAMP" => (Kind::Instant, None),
+        "DECIMAL" => match scale {
+            Some(scale) => (Kind::decimal(scale), None),
+            None => (Kind::Text, Some("CHAR")),
         },
-        d if d.starts_with("YEAR") => (Kind::Text, true),
-        d if d.contains("INT") => (Kind::Int, false),
-        d if is_binary(d) => (Kind::Binary, false),
-        "VARCHAR" | "CHAR" | "TEXT" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" => (Kind::Text, false),
-        _ => (Kind::Text, true),
+        d if d.starts_with("YEAR") => (Kind::Text, Some("CHAR")),
+        d if d.contains("INT") => (Kind::Int, None),
+        d if is_binary(d) => (Kind::Binary, None),
+        "VARCHAR" | "CHAR" | "TEXT" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "ENUM" => (Kind::Text, None),
+        _ => (Kind::Text, Some("CHAR")),
     }
 }
 
@@ -305,9 +317,9 @@ async fn run(
     let mut lost = 0u64;
     {
         let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut db);
-        while let Some(row) = rows.try_next().await.map_err(|e| query_error(subject, &e))? {
+        while let Some(row) = within(subject, rows.try_next(), query_error).await? {
             for (i, (column, cells)) in columns.iter().zip(&mut table.cells).enumerate() {
-                match put(&row, i, column.kind, cells) {
+                match put(&row, i, column, cells) {
                     Ok(bytes) => table.bytes += bytes,
                     Err(()) => {
                         cells.null();
@@ -328,18 +340,25 @@ async fn run(
         outgoing.warn(format!("{subject}: {lost} values are no real dates (such as 0000-00-00) or do not fit their column, and landed as NULL"));
     }
     outgoing.finish(table.take()?).await?;
-    let _ = db.close().await;
+    // The rows are sent: a server that hangs now must not keep the stream open.
+    let _ = tokio::time::timeout(CONNECT, db.close()).await;
     Ok(())
 }
 
 /// Writes one value; returns its bytes, or an error when Arrow cannot hold it.
-fn put(row: &MySqlRow, i: usize, kind: Kind, cells: &mut Cells) -> Result<usize, ()> {
+fn put(row: &MySqlRow, i: usize, column: &Column, cells: &mut Cells) -> Result<usize, ()> {
+    let kind = column.kind;
     if row.try_get_raw(i).map_err(drop)?.is_null() {
         cells.null();
         return Ok(1);
     }
     match cells {
         Cells::Bool(b) => b.append_value(row.try_get_unchecked::<i8, _>(i).map_err(drop)? != 0),
+        // Read with a sign, 200 in a TINYINT UNSIGNED would be -56.
+        Cells::Int(b) if column.unsigned => {
+            let value: u64 = row.try_get_unchecked(i).map_err(drop)?;
+            b.append_value(i64::try_from(value).map_err(drop)?);
+        }
         Cells::Int(b) => b.append_value(row.try_get_unchecked(i).map_err(drop)?),
         Cells::Float(b) => b.append_value(float(row, i)?),
         Cells::Date(b) => {
@@ -354,9 +373,7 @@ fn put(row: &MySqlRow, i: usize, kind: Kind, cells: &mut Cells) -> Result<usize,
         ),
         Cells::Decimal(b) => {
             let value = match kind {
-                Kind::Decimal(20, 0) if row.column(i).type_info().name() == "BIGINT UNSIGNED" => {
-                    Some(i128::from(row.try_get_unchecked::<u64, _>(i).map_err(drop)?))
-                }
+                _ if column.unsigned => Some(i128::from(row.try_get_unchecked::<u64, _>(i).map_err(drop)?)),
                 Kind::Decimal(p, s) => decimal(row.try_get_unchecked(i).map_err(drop)?, p, s),
                 _ => None,
             };

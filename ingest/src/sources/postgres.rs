@@ -15,7 +15,7 @@ use store::SharedClock;
 
 use super::sql::columns::Table;
 use super::sql::outgoing::{Halt, Outgoing};
-use super::sql::{From, check_key, literal, no_cursor, quoted, quoted_table, relation, subject};
+use super::sql::{From, check_key, column, literal, no_cursor, quoted_table, relation, subject, within};
 use crate::error::SourceError;
 use crate::source::{Cursor, Feed, Pull, Source, Stream};
 use crate::spec::StreamSpec;
@@ -125,7 +125,7 @@ impl Source for Postgres {
         let mut db = self.connect().await?;
         let sql = "SELECT n.nspname, c.relname, c.relnatts::int4 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE c.relkind IN ('r','p','v','m','f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1, 2 LIMIT 1000";
-        let rows = sqlx::query(sql).fetch_all(&mut db).await.map_err(|e| query_error("the catalogue", &e))?;
+        let rows = within("the catalogue", sqlx::query(sql).fetch_all(&mut db), query_error).await?;
         let _ = db.close().await;
         rows.iter()
             .map(|row| {
@@ -150,16 +150,15 @@ impl Source for Postgres {
             "SET TimeZone = 'UTC'",
             "SET standard_conforming_strings = on",
             "SET DateStyle = 'ISO'",
+            "SET lock_timeout = '30s'",
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         ] {
-            sqlx::query(sql).execute(&mut db).await.map_err(|e| query_error(&subject, &e))?;
+            within(&subject, sqlx::query(sql).execute(&mut db), query_error).await?;
         }
         let table = stream.table.as_deref().map(|t| quoted_table(t, '"')).unwrap_or_default();
         let columns = match &stream.query {
-            None => catalogue::of_table(&mut db, &table).await.map_err(|e| query_error(&subject, &e))?,
-            Some(query) => {
-                catalogue::of_query(&mut db, query).await.map_err(|e| query_error(&subject, &e))?
-            }
+            None => within(&subject, catalogue::of_table(&mut db, &table), query_error).await?,
+            Some(query) => within(&subject, catalogue::of_query(&mut db, query), query_error).await?,
         };
         if columns.is_empty() {
             return Err(SourceError::never(format!(
@@ -194,13 +193,13 @@ fn plan(
     let Some(cursor) = stream.cursor() else {
         return Ok(format!("COPY (SELECT {list} FROM {from}) TO STDOUT (FORMAT binary)"));
     };
-    let column =
-        columns.iter().find(|c| c.name == cursor).ok_or_else(|| no_cursor(subject, cursor, &names))?;
-    let name = quoted(cursor, '"');
+    let required =
+        columns.iter().find(|c| c.name == cursor).ok_or_else(|| no_cursor(subject, cursor, &names))?.required;
+    let name = column(cursor, '"');
     let start = From::cursor(after, stream);
     let clause = start.clause(&name, literal);
     // A NOT NULL column lets an index give the order; otherwise rows without a value come first.
-    let nulls = if column.required || start != From::Start { "" } else { " NULLS FIRST" };
+    let nulls = if required || start != From::Start { "" } else { " NULLS FIRST" };
     Ok(format!("COPY (SELECT {list} FROM {from}{clause} ORDER BY {name}{nulls}) TO STDOUT (FORMAT binary)"))
 }
 
@@ -217,8 +216,8 @@ async fn copy(
     let mut table = Table::new(&kinds, loaded_at);
     let mut decoder = Decoder::new(columns);
     {
-        let mut chunks = db.copy_out_raw(&sql).await.map_err(|e| query_error(subject, &e))?;
-        while let Some(chunk) = chunks.try_next().await.map_err(|e| query_error(subject, &e))? {
+        let mut chunks = within(subject, db.copy_out_raw(&sql), query_error).await?;
+        while let Some(chunk) = within(subject, chunks.try_next(), query_error).await? {
             decoder.feed(&chunk);
             while decoder.row(&mut table).map_err(|e| e.about(subject))? {
                 if table.is_full() {
@@ -242,7 +241,11 @@ async fn copy(
         ));
     }
     outgoing.finish(table.take()?).await?;
-    let _ = sqlx::query("COMMIT").execute(&mut db).await;
-    let _ = db.close().await;
+    // The rows are sent: a server that hangs now must not keep the stream open.
+    let end = async {
+        let _ = sqlx::query("COMMIT").execute(&mut db).await;
+        db.close().await
+    };
+    let _ = tokio::time::timeout(CONNECT, end).await;
     Ok(())
 }

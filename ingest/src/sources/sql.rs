@@ -4,18 +4,45 @@ pub(crate) mod columns;
 pub(crate) mod outgoing;
 pub(crate) mod seen;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::error::SourceError;
 use crate::source::Cursor;
 use crate::spec::StreamSpec;
 
-/// Where to read from: a quoted table name, or the query in brackets.
+/// How long a server may be silent before a read gives up: a sort of a large table takes minutes, a
+/// server that hangs takes for ever and would hold up every sync behind it.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// Waits for a server's answer, but not for ever. `sorted` tells whether waiting helps against an error.
+pub(crate) async fn within<T>(
+    subject: &str,
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+    sorted: fn(&str, &sqlx::Error) -> SourceError,
+) -> Result<T, SourceError> {
+    match tokio::time::timeout(SILENCE, answer).await {
+        Ok(answer) => answer.map_err(|e| sorted(subject, &e)),
+        Err(_) => Err(SourceError::later(format!(
+            "{subject}: the server was silent for {} minutes; look for a lock or a query that holds it up, or index the cursor column",
+            SILENCE.as_secs() / 60
+        ))),
+    }
+}
+
+/// Where to read from: a quoted table name, or the query in brackets; `q` either way.
 pub(crate) fn relation(table: &str, query: Option<&str>) -> String {
     match query {
         Some(query) => format!("({}) AS q", query.trim().trim_end_matches(';')),
-        None => table.to_owned(),
+        None => format!("{table} AS q"),
     }
+}
+
+/// A column of [`relation`]. Without the `q.`, ORDER BY means the output column of the same name: where
+/// the server casts it to text, 1000 would come before 999.
+pub(crate) fn column(name: &str, mark: char) -> String {
+    format!("q.{}", quoted(name, mark))
 }
 
 /// Quotes an identifier with `mark` doubled inside.

@@ -23,7 +23,7 @@ use store::SharedClock;
 
 use super::sql::columns::{Cells, Kind, Table};
 use super::sql::outgoing::{Halt, Outgoing};
-use super::sql::{From, check_key, literal, no_cursor, quoted, quoted_table, relation, subject};
+use super::sql::{From, check_key, column, literal, no_cursor, quoted_table, relation, subject};
 use crate::error::SourceError;
 use crate::formats::sink::rejected_schema;
 use crate::source::{Cursor, Feed, Pull, Source, Stream};
@@ -123,7 +123,7 @@ impl Source for Sqlite {
             if !names.iter().any(|n| n == cursor) {
                 return Err(no_cursor(&subject, cursor, &names));
             }
-            let name = quoted(cursor, '"');
+            let name = column(cursor, '"');
             let clause = From::cursor(after.as_ref(), stream).clause(&name, literal);
             sql = format!("{sql}{clause} ORDER BY {name}");
         }
@@ -237,7 +237,8 @@ fn fits(row: &SqliteRow, i: usize, kind: Kind) -> bool {
                 && matches!(row.try_get_unchecked::<i64, _>(i), Ok(0 | 1))
         }
         Kind::Float => !matches!(info.name(), "TEXT" | "BLOB"),
-        Kind::Text => info.name() != "BLOB",
+        // SQLite stores whatever bytes a program calls text.
+        Kind::Text => info.name() != "BLOB" && row.try_get_unchecked::<&str, _>(i).is_ok(),
         _ => true,
     }
 }
@@ -277,12 +278,13 @@ struct Spoiled {
 
 impl Spoiled {
     fn add(&mut self, row: &SqliteRow, columns: &[(String, Kind)], bad: usize) {
-        self.reasons.push(format!(
-            "column `{}` is declared {:?} but holds a value of class {}",
-            columns[bad].0,
-            columns[bad].1,
-            class(row, bad)
-        ));
+        let (name, kind) = &columns[bad];
+        self.reasons.push(match (kind, class(row, bad).as_str()) {
+            (Kind::Text, "TEXT") => format!("column `{name}` holds text that is not UTF-8"),
+            (kind, class) => {
+                format!("column `{name}` is declared {kind:?} but holds a value of class {class}")
+            }
+        });
         let fields: serde_json::Map<String, Value> = columns
             .iter()
             .enumerate()
@@ -290,7 +292,9 @@ impl Spoiled {
                 let value = match class(row, i).as_str() {
                     "NULL" => Value::Null,
                     "BLOB" => json!("(blob)"),
-                    _ => row.try_get_unchecked::<String, _>(i).map_or(Value::Null, Value::String),
+                    _ => row
+                        .try_get_unchecked::<&[u8], _>(i)
+                        .map_or(Value::Null, |bytes| json!(String::from_utf8_lossy(bytes))),
                 };
                 (name.clone(), value)
             })

@@ -11,12 +11,38 @@ use sqlx::Row;
 use store::{Clock, Metadata, micros};
 
 use crate::source::Cursor;
+use crate::spec::{ModeSpec, StreamSpec};
 
 pub(super) const STEP: &str = "CREATE TABLE source_cursors (
     stream TEXT NOT NULL, digest TEXT NOT NULL, part TEXT NOT NULL, kept_at BIGINT NOT NULL, PRIMARY KEY (stream, digest))";
 
 /// Longer text does not go into the log.
 const INLINE: usize = 2048;
+
+/// The cursor with what it belongs to: mode, cursor column, overlap in seconds.
+pub(super) fn marked(spec: &StreamSpec, mut cursor: Cursor) -> Cursor {
+    if let (None, Value::Object(parts)) = (&spec.glob, &mut cursor) {
+        parts.insert("of".into(), json!([mode(spec), spec.cursor(), spec.overlap().as_secs()]));
+    }
+    cursor
+}
+
+/// Whether a stream can read on from a cursor: the same mode by the same column, with no longer overlap
+/// than the rows that the cursor remembers. One from before cursors said so fits when it has a place.
+pub(super) fn fits(spec: &StreamSpec, cursor: &Cursor) -> bool {
+    let Some(column) = spec.cursor() else { return true };
+    let Some(of) = cursor.get("of") else { return cursor.get("at").is_some_and(|at| !at.is_null()) };
+    let overlaps = mode(spec) == "upsert" || of[2].as_u64().is_some_and(|s| s >= spec.overlap().as_secs());
+    of[0] == mode(spec) && of[1] == column && overlaps
+}
+
+fn mode(spec: &StreamSpec) -> &'static str {
+    match &spec.mode {
+        Some(ModeSpec::Incremental(_)) => "incremental",
+        Some(ModeSpec::Upsert(_)) => "upsert",
+        Some(ModeSpec::Full(_)) | None => "full",
+    }
+}
 
 /// The cursor as it goes into the log; its long parts are kept in the database when this returns.
 pub(super) async fn pack(

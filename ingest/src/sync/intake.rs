@@ -1,22 +1,23 @@
 //! One stream of one source into its table, group by group.
 //!
-//! Small groups (files, pages) are gathered until about 200 000 rows and committed together; a group
-//! larger than that is written while it streams. Rejected rows are committed before the rows of their
+//! Small groups (files, pages) are gathered until about 200 000 rows or 96 MiB and committed together; a
+//! group larger than that is written while it streams. Rejected rows are committed before the rows of their
 //! group: a crash in between reads the group again and replaces them.
 
 use std::time::Duration;
 
-use arrow::record_batch::RecordBatch;
+use arrow::array::Array;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use store::{Metadata, SharedClock};
 use warehouse::{TableName, Warehouse};
 
 use super::landing::Group;
-use super::{Progress, StreamReport, cursors};
+use super::{Ingest, Progress, StreamReport, cursors};
 use crate::error::SourceError;
 use crate::source::{Cursor, Pull, Source};
-use crate::spec::{SourceSpec, StreamSpec};
+use crate::spec::{ModeSpec, SourceSpec, StreamSpec};
 
 const COMMIT_ROWS: usize = 200_000;
 const COMMIT_BYTES: usize = 96 << 20;
@@ -40,6 +41,8 @@ pub(super) struct Intake<'i> {
     pub(super) seq: i64,
     pub(super) rejected_seq: i64,
     pub(super) cursor: Option<Cursor>,
+    /// The definition reads in another way than the rows that are there: the first rows replace them.
+    pub(super) afresh: bool,
     /// Columns of the table that the first rows did not have.
     pub(super) compared: bool,
     pub(super) failures: Vec<SourceError>,
@@ -48,18 +51,16 @@ pub(super) struct Intake<'i> {
 
 impl<'i> Intake<'i> {
     pub(super) fn new(
-        warehouse: &'i Warehouse,
-        db: &'i Metadata,
-        clock: &'i SharedClock,
+        ingest: &'i Ingest,
         source_name: &'i str,
         name: &str,
         spec: &'i StreamSpec,
         source: &'i dyn Source,
     ) -> Self {
         Intake {
-            warehouse,
-            db,
-            clock,
+            warehouse: &ingest.warehouse,
+            db: &ingest.db,
+            clock: &ingest.parts.clock,
             source_name,
             spec,
             source,
@@ -69,6 +70,7 @@ impl<'i> Intake<'i> {
             seq: 0,
             rejected_seq: 0,
             cursor: None,
+            afresh: false,
             compared: false,
             failures: Vec::new(),
             report: Self::report(source_name, name),
@@ -106,7 +108,8 @@ impl<'i> Intake<'i> {
     async fn read(&mut self, progress: &dyn Progress) -> Result<(), SourceError> {
         self.resume().await?;
         let mut pulls = self.source.read(self.spec, self.cursor.clone()).await?;
-        let (mut ready, mut ready_rows) = (Vec::<Group>::new(), 0);
+        let mut ready = Vec::<Group>::new();
+        let (mut ready_rows, mut ready_bytes) = (0, 0);
         let mut open = Vec::<Pull>::new();
         let (mut open_rows, mut open_bytes) = (0, 0);
         let mut seen = 0u64;
@@ -124,23 +127,27 @@ impl<'i> Intake<'i> {
             };
             self.compare(&pull.rows).await;
             self.warn(std::mem::take(&mut pull.warnings));
+            if pull.commit {
+                pull.rows = tight(pull.rows)?;
+            }
             seen += pull.rows.num_rows() as u64;
             open_rows += pull.rows.num_rows();
             open_bytes += pull.rows.get_array_memory_size();
+            open_bytes += pull.rejected.as_ref().map_or(0, RecordBatch::get_array_memory_size);
             progress.rows(self.source_name, &self.report.stream, seen, self.lag(&pull.cursor));
             let commit = pull.commit;
             open.push(pull);
             if commit {
-                ready_rows += open_rows;
+                (ready_rows, ready_bytes) = (ready_rows + open_rows, ready_bytes + open_bytes);
                 (open_rows, open_bytes) = (0, 0);
                 ready.push(Group::of(std::mem::take(&mut open)));
-                if ready_rows >= COMMIT_ROWS || ready.len() >= COMMIT_FILES {
+                if ready_rows >= COMMIT_ROWS || ready_bytes >= COMMIT_BYTES || ready.len() >= COMMIT_FILES {
                     self.land(std::mem::take(&mut ready), progress).await?;
-                    ready_rows = 0;
+                    (ready_rows, ready_bytes) = (0, 0);
                 }
             } else if open_rows >= COMMIT_ROWS || open_bytes >= COMMIT_BYTES {
                 self.land(std::mem::take(&mut ready), progress).await?;
-                ready_rows = 0;
+                (ready_rows, ready_bytes) = (0, 0);
                 seen += self.land_streaming(std::mem::take(&mut open), &mut pulls, seen, progress).await?;
                 (open_rows, open_bytes) = (0, 0);
             }
@@ -163,10 +170,27 @@ impl<'i> Intake<'i> {
             self.cursor =
                 Some(cursors::unpack(self.db, &self.stream, mark.cursor).await.map_err(|e| of_metadata(&e))?);
         }
+        self.fit();
         let rejected =
             self.warehouse.mark(&self.rejected_table, &self.stream).await.map_err(|e| of_warehouse(&e))?;
         self.rejected_seq = rejected.map_or(0, |m| m.seq);
         Ok(())
+    }
+
+    /// Sets aside a cursor that another mode or another cursor column left: read on from it, rows would
+    /// come twice or never.
+    fn fit(&mut self) {
+        let Some(cursor) = &self.cursor else { return };
+        let fits = cursors::fits(self.spec, cursor);
+        if self.spec.glob.is_some() || fits {
+            return;
+        }
+        self.cursor = None;
+        // An upsert replaces row by row what is there.
+        self.afresh = matches!(self.spec.mode, Some(ModeSpec::Incremental(_)));
+        self.warn(vec![
+            "`mode` or its `cursor` changed since the last sync; everything is read again".to_owned(),
+        ]);
     }
 
     /// A column that the table has and the source no longer has is NULL from now on: said, not silent.
@@ -205,6 +229,16 @@ impl<'i> Intake<'i> {
         let at = chrono::DateTime::parse_from_rfc3339(cursor.get("at")?.as_str()?).ok()?;
         (self.clock.now() - at.with_timezone(&chrono::Utc)).to_std().ok()
     }
+}
+
+/// The last batch of a group without its spare room: a reader prepares for many rows, and hundreds of small
+/// files wait for one commit.
+fn tight(rows: RecordBatch) -> Result<RecordBatch, SourceError> {
+    let (schema, mut columns, count) = rows.into_parts();
+    columns.iter_mut().for_each(|column| column.shrink_to_fit());
+    let options = RecordBatchOptions::new().with_row_count(Some(count));
+    RecordBatch::try_new_with_options(schema, columns, &options)
+        .map_err(|e| SourceError::never(format!("rows do not fit their columns: {e}")))
 }
 
 /// One error for a report, naming how many there were.

@@ -45,6 +45,7 @@ impl Intake<'_> {
         match (file, &self.spec.mode) {
             (Some(FilePart { name, again: true }), _) => Landing::ReplaceFile { file: name.clone() },
             (Some(_), _) => Landing::Append,
+            (None, Some(ModeSpec::Incremental(_))) if self.afresh => Landing::Replace,
             (None, Some(ModeSpec::Incremental(_))) => Landing::Append,
             (None, Some(ModeSpec::Upsert(u))) => Landing::Upsert { keys: u.key.clone() },
             (None, Some(ModeSpec::Full(_)) | None) => Landing::Replace,
@@ -122,7 +123,7 @@ impl Intake<'_> {
         how: Landing,
         groups: &[Group],
     ) -> Result<(), SourceError> {
-        let staged = self.warehouse.stage(&self.table, rows).await.map_err(|e| of_warehouse(&e))?;
+        let staged = self.warehouse.stage_for(&self.table, rows, &how).await.map_err(|e| of_warehouse(&e))?;
         let mut cursor = self.cursor.clone();
         for group in groups {
             let mut rejects = self.rejects(group.file.clone());
@@ -142,7 +143,7 @@ impl Intake<'_> {
         how: Landing,
         cursor: Option<Cursor>,
     ) -> Result<(), SourceError> {
-        let whole = cursor.clone().unwrap_or(Value::Null);
+        let whole = cursors::marked(self.spec, cursor.clone().unwrap_or(Value::Null));
         let packed =
             cursors::pack(self.db, &**self.clock, &self.stream, &whole).await.map_err(|e| of_metadata(&e))?;
         let mark = LoadMark {
@@ -154,6 +155,7 @@ impl Intake<'_> {
         let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| of_warehouse(&e))?;
         self.seq += 1;
         self.cursor = cursor;
+        self.afresh = false;
         if landed.version >= 0 {
             self.report.version = Some(landed.version);
         }
@@ -190,7 +192,7 @@ impl Intake<'_> {
                     Some((item, (pulls, flow)))
                 }
             });
-            self.warehouse.stage(&self.table, stream::iter(first).chain(rest).boxed()).await
+            self.warehouse.stage_for(&self.table, stream::iter(first).chain(rest).boxed(), &how).await
         };
         // Whatever happened, the rest of this group must not be taken for the next one.
         flow.drain(pulls).await;

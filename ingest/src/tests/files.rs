@@ -47,6 +47,18 @@ async fn messy_csv_lands_every_row_or_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_files_of_few_rows_do_not_gather_in_memory() {
+    let house = House::new().await;
+    let line = format!("{}\n", "x".repeat(50_000));
+    for name in ["a", "b", "c"] {
+        let rows = if name == "c" { 1 } else { 1_100 };
+        house.folder.write(&format!("drops/{name}.csv"), format!("v\n{}", line.repeat(rows)));
+    }
+    let report = house.sync_one(&csv("*.csv")).await;
+    assert_eq!((report.rows, report.version), (2_201, Some(1)), "two commits: {report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_file_lands_once_and_a_changed_one_again() {
     let house = House::new().await;
     house.folder.write("drops/a.csv", "id,v\n1,x\n2\n");

@@ -13,14 +13,14 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     house.folder.write("my.url", &url);
     let mut db = MySqlConnection::connect(&url).await.unwrap();
     db.execute(
-        "CREATE TABLE t (id INT PRIMARY KEY, tiny TINYINT, flag BOOLEAN, ub BIGINT UNSIGNED, f FLOAT, d DOUBLE, n DECIMAL(12,3), name VARCHAR(20) CHARACTER SET utf8mb4,
+        "CREATE TABLE t (id INT PRIMARY KEY, tiny TINYINT, flag BOOLEAN, ut TINYINT UNSIGNED, u1 TINYINT(1) UNSIGNED, ui INT UNSIGNED, ub BIGINT UNSIGNED, f FLOAT, d DOUBLE, n DECIMAL(12,3), name VARCHAR(20) CHARACTER SET utf8mb4,
            txt TEXT, day DATE, at DATETIME(6), ts TIMESTAMP NULL, tm TIME, y YEAR, j JSON, e ENUM('a','b'), b BLOB, bits BIT(3))",
     )
     .await
     .unwrap();
     db.execute(
-        "INSERT INTO t VALUES (1, -5, 1, 18446744073709551615, 1.5, 2.25, -123.456, '观澜😀', 'long', '1999-12-31', '2026-01-02 03:04:05.678901', '2026-01-02 03:04:05',
-           '12:30:00', 2026, '{\"a\":1}', 'b', x'DEAD', b'101'), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        "INSERT INTO t VALUES (1, -5, 7, 200, 201, 4000000000, 18446744073709551615, 1.5, 2.25, -123.456, '观澜😀', 'long', '1999-12-31', '2026-01-02 03:04:05.678901', '2026-01-02 03:04:05',
+           '12:30:00', 2026, '{\"a\":1}', 'b', x'DEAD', b'101'), (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
     )
     .await
     .unwrap();
@@ -29,12 +29,16 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     );
     let report = house.sync(&spec_t).await;
     assert!(report.ok(), "{report:?}");
-    let row = house.sql("select tiny, flag, ub, f, d, n, name, txt, day, tm, y, j, e, encode(b, 'hex'), cast(at as text) from raw.s_t where id = 1").await.remove(0);
+    let row = house.sql("select tiny, flag, bits, ut, u1, ui, ub, f, d, n, name, txt, day, tm, y, j, e, encode(b, 'hex'), cast(at as text) from raw.s_t where id = 1").await.remove(0);
     assert_eq!(
-        row[..14],
+        row[..18],
         [
             "-5",
-            "true",
+            "7",
+            "5",
+            "200",
+            "201",
+            "4000000000",
             "18446744073709551615",
             "1.5",
             "2.25",
@@ -49,7 +53,7 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
             "dead"
         ]
     );
-    assert!(row[14].starts_with("2026-01-02T03:04:05.678901"), "{row:?}");
+    assert!(row[18].starts_with("2026-01-02T03:04:05.678901"), "{row:?}");
     assert_eq!(house.sql("select flag, n, ts from raw.s_t where id = 2").await, [["∅", "∅", "∅"]]);
 
     db.execute("CREATE TABLE many AS SELECT seq AS id, TIMESTAMP('2026-01-01') + INTERVAL seq DIV 100 SECOND AS at FROM seq_1_to_420000").await.unwrap();
@@ -62,6 +66,19 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     assert_eq!(house.sync_one(&spec_m).await.rows, 420_000);
     db.execute("INSERT INTO many SELECT 500001, MAX(at) FROM many").await.unwrap();
     assert_eq!(house.sync_one(&spec_m).await.rows, 1);
+    // The digits of a decimal in a query are not known: it travels as text, and is ordered as a number.
+    db.execute("CREATE TABLE numbered (n DECIMAL(12,0))").await.unwrap();
+    db.execute("INSERT INTO numbered VALUES (998), (1000), (999)").await.unwrap();
+    let numbered = spec(
+        json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"n": {"query": "select n from numbered", "mode": {"incremental": {"cursor": "n"}}}}}),
+    );
+    let mut rows = Vec::new();
+    for more in ["SELECT 1", "INSERT INTO numbered VALUES (1001), (10000)", "SELECT 1"] {
+        rows.push(house.sync_one(&numbered).await.rows);
+        db.execute(more).await.unwrap();
+    }
+    rows.push(house.sync_one(&numbered).await.rows);
+    assert_eq!(rows, [3, 0, 2, 0]);
     refusals(&house, server.port).await;
 }
 

@@ -20,6 +20,7 @@ async fn postgres_lands_every_type_resumes_anywhere_and_explains_refusals() {
     types(&house, &mut db).await;
     ties(&house, &mut db, &url).await;
     changes(&house, &mut db).await;
+    cursors_of_cast_columns(&house, &mut db).await;
     refusals(&house, server.port, &mut db).await;
 }
 
@@ -104,6 +105,8 @@ async fn ties(house: &House, db: &mut PgConnection, url: &str) {
 }
 
 async fn changes(house: &House, db: &mut PgConnection) {
+    let full =
+        spec(json!({"kind": {"postgres": {"url": "file:pg.url"}}, "streams": {"pay": {"table": "pay"}}}));
     db.execute("CREATE SCHEMA hr; CREATE TABLE hr.\"Staff\" (id int, grade int, at int); INSERT INTO hr.\"Staff\" VALUES (1, 1, 1)").await.unwrap();
     let spec = spec(
         json!({"kind": {"postgres": {"url": "file:pg.url"}}, "streams": {"staff": {"table": "hr.Staff", "mode": {"incremental": {"cursor": "at"}}}}}),
@@ -117,9 +120,47 @@ async fn changes(house: &House, db: &mut PgConnection) {
         house.sql("select id, grade, city from raw.s_staff order by id").await,
         [["1", "1", "∅"], ["5000000000", "∅", "上海"]]
     );
+    db.execute("CREATE TABLE pay (id int, sum numeric(10,2)); INSERT INTO pay VALUES (1, 5)").await.unwrap();
+    assert!(house.sync(&full).await.ok());
+    for (change, sums) in [
+        (
+            "ALTER TABLE pay ALTER sum TYPE numeric(14,2); INSERT INTO pay VALUES (2, 123456789012.34)",
+            ["5.00", "123456789012.34"],
+        ),
+        ("ALTER TABLE pay ALTER sum TYPE text", ["5.00", "123456789012.34"]),
+    ] {
+        db.execute(change).await.unwrap();
+        let report = house.sync_one(&full).await;
+        assert!(report.error.is_none(), "{change}: {report:?}");
+        assert_eq!(house.sql("select sum from raw.s_pay order by id").await.concat(), sums);
+    }
     db.execute("ALTER TABLE hr.\"Staff\" DROP at").await.unwrap();
     let error = house.sync_one(&spec).await.error.unwrap().to_string();
     assert!(error.contains("cursor column `at`") && error.contains("hr.Staff"), "{error}");
+}
+
+/// A numeric without digits travels as text, and must not be ordered as text.
+async fn cursors_of_cast_columns(house: &House, db: &mut PgConnection) {
+    db.execute("CREATE TABLE numbered (id numeric); INSERT INTO numbered VALUES (998), (1000), (999)")
+        .await
+        .unwrap();
+    let spec = |name: &str, cursor: &str| {
+        spec(
+            json!({"kind": {"postgres": {"url": "file:pg.url"}}, "streams": {name: {"table": name, "mode": {"incremental": {"cursor": cursor}}}}}),
+        )
+    };
+    let numbered = spec("numbered", "id");
+    assert_eq!(house.sync_one(&numbered).await.rows, 3);
+    assert_eq!(house.sync_one(&numbered).await.rows, 0);
+    db.execute("INSERT INTO numbered VALUES (1001), (10000)").await.unwrap();
+    assert_eq!(house.sync_one(&numbered).await.rows, 2);
+    assert_eq!(house.sync_one(&numbered).await.rows, 0);
+    assert_eq!(house.count("raw.s_numbered").await, 5);
+    db.execute("CREATE TABLE endless (id int, at timestamptz, r float8); INSERT INTO endless VALUES (1, '2026-01-01', 'NaN'), (2, 'infinity', 1)").await.unwrap();
+    for cursor in ["at", "r"] {
+        let error = house.sync_one(&spec("endless", cursor)).await.error.unwrap().to_string();
+        assert!(error.contains(&format!("cursor column `{cursor}` holds infinity")), "{error}");
+    }
 }
 
 async fn refusals(house: &House, port: u16, db: &mut PgConnection) {

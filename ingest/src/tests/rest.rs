@@ -104,6 +104,33 @@ async fn numbered_pages_land_once_with_retry_and_ties() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_sends_older_records_again_doubles_nothing() {
+    for (values, more) in [
+        (["2026-01-01T08:00:00Z", "2026-01-01T09:00:00Z", "2026-01-01T09:00:00Z"], "2026-01-01T09:30:00Z"),
+        (["9", "10", "10"], "11"),
+    ] {
+        let all = Arc::new(Mutex::new(
+            (1..).zip(values).map(|(i, at)| json!({"id": i, "at": at})).collect::<Vec<_>>(),
+        ));
+        let house = House::new().await;
+        let sent = all.clone();
+        // It ignores the parameter.
+        let port = serve(Arc::new(move |_, _, _| {
+            (200, vec![], json!({"items": *sent.lock().unwrap()}).to_string())
+        }))
+        .await;
+        let mode = json!({"incremental": {"cursor": "at", "param": "since"}});
+        let spec = source(&house, port, json!({"link": {}}), mode);
+        assert_eq!(house.sync_one(&spec).await.rows, 3);
+        assert_eq!(house.sync_one(&spec).await.rows, 0);
+        all.lock().unwrap().push(json!({"id": 4, "at": more}));
+        assert_eq!(house.sync_one(&spec).await.rows, 1);
+        assert_eq!(house.sync_one(&spec).await.rows, 0);
+        assert_eq!(house.count("raw.s_t").await, 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursor_and_link_pages_reach_the_end_and_other_hosts_get_no_token() {
     let house = House::new().await;
     let port = serve(Arc::new(|_, query, _| {

@@ -65,14 +65,17 @@ async fn full_replaces_and_upsert_keeps_one_row_a_key() {
     run(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT, updated_at INTEGER)").await;
     run(&db, "INSERT INTO t VALUES (1,'a',1),(2,'b',2)").await;
     let spec = spec(json!({"kind": {"sqlite": {"path": "oa.db"}}, "streams": {
-        "full": {"table": "t"}, "keyed": {"table": "t", "mode": {"upsert": {"key": ["id"], "cursor": "updated_at"}}},
+        "full": {"table": "t"}, "all": {"table": "t", "mode": {"upsert": {"key": ["id"]}}}, "keyed": {"table": "t", "mode": {"upsert": {"key": ["id"], "cursor": "updated_at"}}},
         "q": {"query": "select v, count(*) as n from t group by v"}}}));
     assert!(house.sync(&spec).await.ok());
     run(&db, "UPDATE t SET v = 'B', updated_at = 3 WHERE id = 2").await;
     run(&db, "DELETE FROM t WHERE id = 1").await;
     assert!(house.sync(&spec).await.ok());
     assert_eq!(house.sql("select id, v from raw.s_full").await, [["2", "B"]]);
-    assert_eq!(house.sql("select id, v from raw.s_keyed order by id").await, [["1", "a"], ["2", "B"]]);
+    for table in ["raw.s_keyed", "raw.s_all"] {
+        let rows = house.sql(&format!("select id, v from {table} order by id")).await;
+        assert_eq!(rows, [["1", "a"], ["2", "B"]], "{table}");
+    }
     assert_eq!(house.count("raw.s_q").await, 1);
 }
 
@@ -87,6 +90,56 @@ async fn values_that_do_not_fit_their_declared_type_are_set_aside_whole() {
     assert!(!report.warnings.is_empty());
     let rejected = house.sql("select reason, text from raw.s_t_rejected order by text").await;
     assert!(rejected[0][0].contains("`n`") && rejected[0][1].contains("many"), "{rejected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_set_aside_leave_the_cursor_where_it_was() {
+    let house = House::new().await;
+    let db = writer(&house).await;
+    let spec = source(json!({"incremental": {"cursor": "at"}}));
+    let bad = "INSERT INTO t VALUES (9, CAST(x'B9DBC0BD' AS TEXT), 0), (9, x'00', 0)";
+    run(&db, "CREATE TABLE t (id INTEGER, v TEXT, at INTEGER)").await;
+    run(&db, bad).await;
+    let report = house.sync_one(&spec).await;
+    assert_eq!((report.rows, report.rejected_rows), (0, 2), "all of the first read: {report:?}");
+    run(&db, "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)").await;
+    assert_eq!(house.sync_one(&spec).await.rows, 2);
+    run(&db, "UPDATE t SET at = 2 WHERE id = 9").await;
+    run(&db, "DELETE FROM t WHERE id < 9").await;
+    for _ in 0..2 {
+        let report = house.sync_one(&spec).await;
+        assert_eq!((report.rows, report.rejected_rows), (0, 2), "{report:?}");
+    }
+    run(&db, "INSERT INTO t VALUES (3, 'c', 3)").await;
+    assert_eq!(house.sync_one(&spec).await.rows, 1);
+    assert_eq!(house.sql("select id from raw.s_t order by id").await.concat(), ["1", "2", "3"]);
+    let reasons = house.sql("select reason, text from raw.s_t_rejected order by reason").await;
+    assert_eq!(reasons.len(), 4, "each text once: {reasons:?}");
+    assert!(reasons.concat().iter().any(|r| r.contains("`v` holds text that is not UTF-8")), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_mode_or_cursor_column_reads_afresh_and_doubles_nothing() {
+    let house = House::new().await;
+    let db = writer(&house).await;
+    run(&db, "CREATE TABLE t (id INTEGER, at TEXT, n INTEGER)").await;
+    run(&db, "INSERT INTO t VALUES (1, '2026-01-01 08:00:00', 20), (2, '2026-01-01 09:00:00', 10)").await;
+    for (mode, rows) in [
+        (json!({"full": {}}), [2, 2]),
+        (json!({"incremental": {"cursor": "at"}}), [2, 0]),
+        (json!({"incremental": {"cursor": "n"}}), [2, 0]),
+        (json!({"upsert": {"key": ["id"], "cursor": "at"}}), [2, 1]),
+        (json!({"incremental": {"cursor": "at"}}), [2, 0]),
+        (json!({"incremental": {"cursor": "at", "overlap": "2h"}}), [2, 0]),
+        // The rows of a longer overlap are remembered.
+        (json!({"incremental": {"cursor": "at", "overlap": "1h"}}), [0, 0]),
+    ] {
+        for rows in rows {
+            let report = house.sync_one(&source(mode.clone())).await;
+            assert_eq!((report.rows, report.error.is_none()), (rows, true), "{mode}: {report:?}");
+            assert_eq!(house.count("raw.s_t").await, 2, "{mode}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

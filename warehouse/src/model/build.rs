@@ -9,6 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{nearest, new_id};
 
@@ -49,9 +50,9 @@ impl Warehouse {
     /// `NotFound` for an unknown model, `Sql` when its tables cannot be told, or what the log reports.
     pub async fn is_stale(&self, model: &str) -> Result<bool> {
         let build = Build::new(self, model)?;
-        let inputs = build.inputs().await?;
+        let (definition, inputs) = (build.definition().await?, build.inputs().await?);
         let mark = self.mark(&build.table, &build.stream).await?;
-        Ok(!mark.is_some_and(|mark| progress::stands(&mark, &build.definition, &inputs)))
+        Ok(!mark.is_some_and(|mark| progress::stands(&mark, &definition, &inputs)))
     }
 
     /// Computes a model and publishes it as `mart.<model>` if its checks hold. The run is
@@ -95,7 +96,6 @@ struct Build<'a> {
     spec: ModelSpec,
     table: TableName,
     stream: String,
-    definition: String,
 }
 
 impl<'a> Build<'a> {
@@ -111,7 +111,6 @@ impl<'a> Build<'a> {
         Ok(Self {
             table: TableName::new(Zone::Mart, model).map_err(Error::invalid)?,
             stream: format!("model/{model}"),
-            definition: fingerprint(&spec),
             warehouse,
             spec,
         })
@@ -119,10 +118,10 @@ impl<'a> Build<'a> {
 
     async fn run(&self) -> Result<BuildReport> {
         // Read before the rows are: a table that moves on meanwhile makes the model stale again.
-        let inputs = self.inputs().await?;
+        let (definition, inputs) = (self.definition().await?, self.inputs().await?);
         let mark = self.warehouse.mark(&self.table, &self.stream).await?;
         let since = match (&self.spec.refresh, &mark) {
-            (Refresh::Incremental(how), Some(mark)) if progress::wrote(mark, &self.definition) => {
+            (Refresh::Incremental(how), Some(mark)) if progress::wrote(mark, &definition) => {
                 since_value(self.warehouse, &self.table, how).await?
             }
             _ => None,
@@ -154,11 +153,28 @@ impl<'a> Build<'a> {
         let mark = LoadMark {
             stream: self.stream.clone(),
             seq: mark.map_or(0, |mark| mark.seq) + 1,
-            cursor: progress::cursor(&self.definition, &inputs),
+            cursor: progress::cursor(&definition, &inputs),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
         report.version = Some(self.publish(staged, incremental, mark).await?);
         Ok(report)
+    }
+
+    /// The model's definition with those that wrote the clean and mart tables it reads, by their logs: a
+    /// cleaning that was edited counts from when its table was cleaned anew.
+    async fn definition(&self) -> Result<String> {
+        let mut read = BTreeMap::new();
+        for table in references(&self.spec.sql).map_err(|problem| self.sql_error(problem))? {
+            let stream = match table.zone {
+                Zone::Clean => format!("clean/{}", table.name),
+                Zone::Mart => format!("model/{}", table.name),
+                _ => continue,
+            };
+            if let Some(mark) = self.warehouse.mark(&table, &stream).await? {
+                read.insert(table.to_string(), mark.cursor["definition"].clone());
+            }
+        }
+        Ok(fingerprint(&self.spec, &read))
     }
 
     /// The tables the model reads, with their versions now; -1 for one that does not exist.
@@ -225,19 +241,33 @@ impl<'a> Build<'a> {
         let Some(how) = incremental else {
             return Ok(self.warehouse.publish(staged, Landing::Replace, mark).await?.version);
         };
-        if progress::is_unique(self.warehouse, &staged, &how.key).await? {
-            let upsert = Landing::Upsert { keys: how.key.clone() };
-            return Ok(self.warehouse.publish(staged, upsert, mark).await?.version);
+        match self.merged_anew(&staged, how).await {
+            Ok(None) => {
+                let upsert = Landing::Upsert { keys: how.key.clone() };
+                Ok(self.warehouse.publish(staged, upsert, mark).await?.version)
+            }
+            // The rows are in `whole` now; whatever becomes of it, their first copy is not needed.
+            Ok(Some(whole)) => {
+                self.warehouse.discard(staged).await;
+                Ok(self.warehouse.publish(whole, Landing::Replace, mark).await?.version)
+            }
+            Err(error) => {
+                self.warehouse.discard(staged).await;
+                Err(error)
+            }
         }
-        // Several rows a key: an upsert would keep one of them, so the table is written anew from
-        // the rows that stay and the rows that come.
+    }
+
+    /// Several rows a key: an upsert would keep one of them, so the table is written anew from the
+    /// rows that stay and the rows that come. None when an upsert will do.
+    async fn merged_anew(&self, staged: &Staged, how: &Incremental) -> Result<Option<Staged>> {
+        if progress::is_unique(self.warehouse, staged, &how.key).await? {
+            return Ok(None);
+        }
         let cx = self.warehouse.context();
-        let merged = progress::merged(self.warehouse, &cx, &self.table, &staged, &how.key).await?;
+        let merged = progress::merged(self.warehouse, &cx, &self.table, staged, &how.key).await?;
         let rows = merged.execute_stream().await?.map_err(Error::from).boxed();
-        let whole = self.warehouse.stage(&self.table, rows).await?;
-        let version = self.warehouse.publish(whole, Landing::Replace, mark).await?.version;
-        self.warehouse.discard(staged).await;
-        Ok(version)
+        self.warehouse.stage(&self.table, rows).await.map(Some)
     }
 }
 
@@ -255,8 +285,13 @@ fn sample_key(spec: &ModelSpec, schema: &Arc<arrow::datatypes::Schema>) -> Vec<S
     }
 }
 
-/// Another SQL, refresh or set of checks means that old rows cannot be trusted.
-fn fingerprint(spec: &ModelSpec) -> String {
-    let parts = serde_json::json!([spec.sql, spec.refresh, spec.checks]);
-    Sha256::digest(parts.to_string()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// Another SQL, refresh or set of checks means that old rows cannot be trusted, and so does another
+/// definition behind the tables that were read: rows before `$since` would keep its old numbers.
+fn fingerprint(spec: &ModelSpec, read: &BTreeMap<String, Value>) -> String {
+    let mut parts = vec![json!(spec.sql), json!(spec.refresh), json!(spec.checks)];
+    if !read.is_empty() {
+        parts.push(json!(read));
+    }
+    let text = Value::from(parts).to_string();
+    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -124,6 +124,38 @@ async fn an_incremental_model_replaces_what_may_have_changed_and_nothing_else() 
     assert_eq!(daily(&house).await.len(), 5);
 }
 
+const PAYMENTS: &str = "from: raw.payments
+columns: {day: {type: date}, amount: {type: int}}
+";
+
+#[tokio::test]
+async fn an_edited_cleaning_computes_the_incremental_models_behind_it_anew() {
+    let house = house().await;
+    let rows = crate::clean::fixture::rows(&[&["2026-03-01", "5", "4"], &["2026-03-09", "7", "6"]]);
+    house.land_texts("raw.payments", Landing::Append, &["day", "amount", "net"], &rows).await;
+    house.clean("payments", PAYMENTS);
+    let header = "---\nrefresh: {incremental: {key: [day], since: day}}\n---\n";
+    let sql = "select day, sum(amount) as amount from";
+    let since = "where $since is null or day >= $since group by 1";
+    house.model("first", &format!("{header}{sql} clean.payments {since}"));
+    house.model("second", &format!("{header}{sql} mart.first {since}"));
+    let step = async || {
+        house.warehouse.clean("payments").await.expect("it cleans");
+        let mut full = Vec::new();
+        for model in ["first", "second"] {
+            let stale = house.warehouse.is_stale(model).await.expect("a look");
+            full.push((stale, stale && house.warehouse.build(model).await.expect("it builds").full));
+        }
+        (full, house.sql("select amount from mart.second order by day").await)
+    };
+    let lines = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+    assert_eq!(step().await, (vec![(true, true); 2], lines("5", "7")));
+    house.clean("payments", &format!("title: {{zh: 款, en: Payments}}\n{PAYMENTS}"));
+    assert_eq!(step().await, (vec![(false, false); 2], lines("5", "7")));
+    house.clean("payments", &PAYMENTS.replace("{type: int}", "{type: int, from: net}"));
+    assert_eq!(step().await, (vec![(true, true); 2], lines("4", "6")));
+}
+
 #[tokio::test]
 async fn an_incremental_build_equals_a_full_one_when_late_rows_fit_the_lookback() {
     let (stepwise, at_once) = (house().await, house().await);

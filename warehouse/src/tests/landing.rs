@@ -146,8 +146,11 @@ async fn new_columns_join_missing_ones_are_null_and_a_changed_type_is_refused() 
     assert_eq!(house.lines("select id from raw.people where city is null").await, ["1"]);
     assert_eq!(house.lines("select id from raw.people where age is null").await, ["2"]);
     let wrong = batch(vec![("id", Arc::new(StringArray::from(vec!["x"])) as ArrayRef)]);
+    let files = |house: &House| house.store.list(None).try_collect::<Vec<_>>();
+    let before = files(&house).await.unwrap().len();
     let error = house.land("raw.people", vec![wrong], Landing::Append, 3).await.unwrap_err();
     assert!(matches!(&error, Error::SchemaChanged { column, .. } if column == "id"), "{error}");
+    assert_eq!(files(&house).await.unwrap().len(), before, "the refused rows leave no file");
     // A narrower whole number and a column without values fit.
     let narrow = batch(vec![
         ("id", Arc::new(Int32Array::from(vec![3])) as ArrayRef),
@@ -171,6 +174,37 @@ async fn a_replaced_model_may_change_its_columns() {
     assert_eq!(schema.field(0).data_type(), &DataType::Utf8);
     assert_eq!(schema.fields().len(), 1);
     assert_eq!(lines_of(&house.reopened().await, "select * from mart.m").await.unwrap(), ["x"]);
+}
+
+#[tokio::test]
+async fn a_replaced_raw_table_takes_new_types_and_keeps_missing_columns_empty() {
+    let house = House::local().await;
+    house.land("raw.r", vec![orders(&[(1, 1)])], Landing::Append, 1).await.unwrap();
+    let new = batch(vec![
+        ("amount", Arc::new(StringArray::from(vec!["many"])) as ArrayRef),
+        ("ID", Arc::new(Int64Array::from(vec![7])) as ArrayRef),
+        ("city", Arc::new(StringArray::from(vec!["沪"])) as ArrayRef),
+    ]);
+    house.land("raw.r", vec![new], Landing::Replace, 2).await.unwrap();
+    let sql = "select \"ID\", amount, note, city from raw.r";
+    assert_eq!(house.lines(sql).await, ["7,many,,沪"]);
+    assert_eq!(lines_of(&house.reopened().await, sql).await.unwrap(), ["7,many,,沪"]);
+}
+
+#[tokio::test]
+async fn a_raw_decimal_takes_wider_ones_as_long_as_they_fit() {
+    let house = House::memory().await;
+    let decimals = |value: i128, precision| {
+        let array = Decimal128Array::from(vec![value]).with_precision_and_scale(precision, 2).unwrap();
+        vec![batch(vec![("n", Arc::new(array) as ArrayRef)])]
+    };
+    house.land("raw.d", decimals(100, 5), Landing::Append, 1).await.unwrap();
+    house.land("raw.d", decimals(99_999, 38), Landing::Append, 2).await.unwrap();
+    let error = house.land("raw.d", decimals(100_000, 38), Landing::Append, 3).await.unwrap_err();
+    assert!(matches!(&error, Error::SchemaChanged { column, .. } if column == "n"), "{error}");
+    assert_eq!(house.lines("select n from raw.d order by n").await, ["1.00", "999.99"]);
+    house.land("raw.d", decimals(100_000, 38), Landing::Replace, 3).await.unwrap();
+    assert_eq!(house.lines("select n from raw.d").await, ["1000.00"]);
 }
 
 #[tokio::test]

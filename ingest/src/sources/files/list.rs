@@ -101,7 +101,12 @@ pub(super) async fn remote(
     folder: &str,
     glob: &Glob,
 ) -> Result<Vec<Entry>, SourceError> {
-    let prefix = Key::from(folder);
+    // Parsed, not converted: `Key::from` would look for 业务 under its percent-encoded name.
+    let prefix = Key::parse(folder).map_err(|e| {
+        SourceError::never(format!(
+            "`path` is no folder of an object store: {e}; write names joined by single /"
+        ))
+    })?;
     let mut found = Vec::new();
     let mut objects = store.list((!folder.is_empty()).then_some(&prefix));
     while let Some(object) = objects.try_next().await.map_err(|e| listing_error(&e))? {
@@ -140,4 +145,23 @@ fn listing_error(e: &object_store::Error) -> SourceError {
 fn sorted(mut files: Vec<Entry>) -> Vec<Entry> {
     files.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_of_a_store_may_have_a_chinese_name() {
+        let store = InMemory::new();
+        store.put(&Key::parse("业务/日报/一月 (1).csv").unwrap(), "a".into()).await.unwrap();
+        let glob = Glob::parse("*.csv").unwrap();
+        let found = remote(&store, "业务/日报", &glob).await.unwrap();
+        assert_eq!(found.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["一月 (1).csv"]);
+        let error = remote(&store, "业务//日报", &glob).await.unwrap_err().to_string();
+        assert!(error.contains("`path`"), "{error}");
+    }
 }

@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
+use crate::sources::sql::column;
 use crate::sources::sql::columns::Kind;
-use crate::sources::sql::quoted;
 
 /// How a value is written in the binary copy format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Column {
             "date" => (Wire::Date, Kind::Date),
             "timestamp" => (Wire::Time, Kind::Clock),
             "timestamptz" => (Wire::Time, Kind::Instant),
-            "numeric" => match digits(modifier) {
-                Some((precision, scale)) => (Wire::Numeric, Kind::Decimal(precision, scale)),
+            "numeric" => match scale(modifier) {
+                Some(scale) => (Wire::Numeric, Kind::decimal(scale)),
                 None => (Wire::Cast, Kind::Text),
             },
             _ => (Wire::Cast, Kind::Text),
@@ -64,7 +64,7 @@ impl Column {
 
     /// The column in the SELECT list.
     pub(super) fn expression(&self) -> String {
-        let name = quoted(&self.name, '"');
+        let name = column(&self.name, '"');
         match self.wire {
             Wire::Cast => format!("{name}::text"),
             _ => name,
@@ -72,11 +72,11 @@ impl Column {
     }
 }
 
-/// Precision and scale of a constrained numeric that fits 38 digits.
-fn digits(modifier: i32) -> Option<(u8, i8)> {
+/// Digits behind the point of a constrained numeric that fits 38 digits.
+fn scale(modifier: i32) -> Option<i8> {
     let packed = modifier.checked_sub(4).filter(|m| *m >= 0)?;
     let (precision, scale) = (packed >> 16 & 0xffff, packed & 0x7ff);
-    (precision <= 38 && scale <= precision).then_some((precision as u8, scale as i8))
+    (precision <= 38 && scale <= precision).then_some(scale as i8)
 }
 
 /// The columns of a quoted table name; none when it does not exist.

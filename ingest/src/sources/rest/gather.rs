@@ -1,5 +1,6 @@
 //! Records of all pages, on disk, until columns and cursor are known.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -16,11 +17,13 @@ use crate::formats::json::{Shape, text};
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::sources::spool::{Spool, failed};
 use crate::sources::sql::columns::{Cells, Kind, Table};
-use crate::sources::sql::seen::{MOST_SEEN, landed};
+use crate::sources::sql::seen::{MOST_SEEN, back, landed, micros};
 use crate::spec::{JsonPath, ModeSpec, StreamSpec};
 
 /// Records on disk per read.
 const MOST_BYTES: u64 = 8 << 30;
+/// Records of an upsert without a cursor that land together: their keys are kept in memory.
+const PART_ROWS: usize = 2_000_000;
 
 /// Why sending stopped.
 pub(super) enum Halt {
@@ -49,10 +52,14 @@ pub(super) struct Gather {
     edge: Edge,
     /// Records that landed before, to be left out once each (appending only).
     landed: HashMap<u64, u32>,
+    /// Where this read starts, whatever the API sends: what is older has landed (appending only).
+    floor: Option<Value>,
     /// The last cursor when its rows are too many to be remembered: all of them have landed.
     behind: Option<Value>,
     cursor: Option<String>,
     append: bool,
+    /// Records that land together when there is no cursor to lose.
+    part_rows: usize,
     whole: bool,
     kept: u64,
     odd: u64,
@@ -70,6 +77,7 @@ impl Gather {
         let (spool, file) = Spool::create(base, clock)?;
         let append = matches!(stream.mode, Some(ModeSpec::Incremental(_)));
         let whole = after.is_some_and(|c| c.get("whole").is_some()) && append;
+        let at = after.and_then(|c| c.get("at")).filter(|at| append && !at.is_null());
         Ok(Gather {
             spool,
             file: BufWriter::new(file),
@@ -77,9 +85,11 @@ impl Gather {
             shape: Shape::default(),
             edge: Edge::new(after, stream.overlap()),
             landed: if append { landed(after) } else { HashMap::new() },
-            behind: after.filter(|_| whole).and_then(|c| c.get("at")).cloned(),
+            floor: at.map(|at| if whole { at.clone() } else { back(at, stream.overlap()) }),
+            behind: at.filter(|_| whole).cloned(),
             cursor: stream.cursor().map(str::to_owned),
             append,
+            part_rows: if stream.key().is_some() { PART_ROWS } else { usize::MAX },
             whole: stream.cursor().is_none(),
             kept: 0,
             odd: 0,
@@ -130,6 +140,13 @@ impl Gather {
             self.edge.see(&at, None);
             return Ok(true);
         }
+        // An API may know days only, or ignore the parameter. Records without a value are read once, at
+        // the start, as databases do.
+        if let Some(floor) = &self.floor
+            && (at.is_null() || older(&at, floor))
+        {
+            return Ok(false);
+        }
         let mark = fingerprint(record);
         self.edge.see(&at, Some(mark));
         if self.behind.as_ref() == Some(&at) {
@@ -158,7 +175,9 @@ impl Gather {
         self.file.flush().map_err(failed_here)?;
         let cursor = if self.whole { json!({"at": null}) } else { self.edge.cursor(self.append) };
         let names: Vec<(String, Kind)> = self.shape.names().into_iter().map(|n| (n, Kind::Text)).collect();
-        let mut out = Out { table: Table::new(&names, loaded_at), feed, cursor, held: None, warnings };
+        let part_rows = if self.whole { self.part_rows } else { usize::MAX };
+        let table = Table::new(&names, loaded_at);
+        let mut out = Out { table, feed, cursor, held: None, warnings, part_rows, open_rows: 0 };
         let mut columns = TextColumns::new(self.shape.width());
         for line in BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines() {
             let record: Map<String, Value> = serde_json::from_str(&line.map_err(failed_here)?)
@@ -199,6 +218,9 @@ struct Out<'f> {
     cursor: Value,
     held: Option<arrow::record_batch::RecordBatch>,
     warnings: Vec<String>,
+    part_rows: usize,
+    /// Rows since the last landing boundary.
+    open_rows: usize,
 }
 
 impl Out<'_> {
@@ -217,7 +239,10 @@ impl Out<'_> {
         self.table.rows = numbers.len();
         let batch = self.table.take()?;
         match self.held.replace(batch) {
-            Some(earlier) => self.put(earlier, false),
+            Some(earlier) => {
+                let full = self.open_rows + earlier.num_rows() >= self.part_rows;
+                self.put(earlier, full)
+            }
             None => Ok(()),
         }
     }
@@ -231,6 +256,7 @@ impl Out<'_> {
     }
 
     fn put(&mut self, rows: arrow::record_batch::RecordBatch, commit: bool) -> Result<(), Halt> {
+        self.open_rows = if commit { 0 } else { self.open_rows + rows.num_rows() };
         let pull = Pull {
             rows,
             rejected: None,
@@ -282,10 +308,10 @@ impl Edge {
         if self.last.is_null() || newer(at, &self.last) {
             self.last = at.clone();
             self.crowded = false;
-            let floor = crate::sources::sql::seen::back(&self.last, self.overlap);
+            let floor = back(&self.last, self.overlap);
             self.rows.retain(|(value, _)| value == at || !newer(&floor, value));
         }
-        let floor = crate::sources::sql::seen::back(&self.last, self.overlap);
+        let floor = back(&self.last, self.overlap);
         if let Some(mark) = mark.filter(|_| !self.crowded && !newer(&floor, at)) {
             self.rows.push((at.clone(), mark));
             if self.rows.len() > MOST_SEEN {
@@ -304,14 +330,28 @@ impl Edge {
     }
 }
 
-/// Whether one cursor value comes behind another: as numbers, as moments, else as text.
+/// How two cursor values follow each other: as whole numbers, as numbers (also where an API writes them
+/// as text: 10 comes behind 9), as moments; `None` when only their texts can tell.
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    let whole = |v: &Value| text(v)?.trim().parse::<i128>().ok();
+    let number = |v: &Value| text(v)?.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    if let (Some(a), Some(b)) = (whole(a), whole(b)) {
+        return Some(a.cmp(&b));
+    }
+    if let (Some(a), Some(b)) = (number(a), number(b)) {
+        return a.partial_cmp(&b);
+    }
+    Some(micros(a)?.cmp(&micros(b)?))
+}
+
+/// Whether one cursor value comes behind another.
 fn newer(a: &Value, b: &Value) -> bool {
-    if let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) {
-        return a > b;
-    }
-    let moment = |v: &Value| v.as_str().and_then(|s| chrono::DateTime::parse_from_rfc3339(s).ok());
-    if let (Some(a), Some(b)) = (moment(a), moment(b)) {
-        return a > b;
-    }
-    text(a) > text(b)
+    order(a, b).map_or_else(|| text(a) > text(b), Ordering::is_gt)
+}
+
+/// Whether one cursor value surely comes before another: texts of different length, such as `v9` and
+/// `v10`, are better landed twice than lost.
+fn older(a: &Value, b: &Value) -> bool {
+    let by_text = |(a, b): (String, String)| a.len() == b.len() && a < b;
+    order(a, b).map_or_else(|| text(a).zip(text(b)).is_some_and(by_text), Ordering::is_lt)
 }

@@ -1,7 +1,7 @@
 //! Rows of a database → typed Arrow columns.
 //!
-//! Integers land as 64 bit and floats as double whatever their width at the source, so that widening a
-//! column there never breaks the raw table.
+//! Integers land as 64 bit, floats as double and decimals with 38 digits whatever their width at the
+//! source, so that widening a column there never breaks the raw table.
 
 use std::sync::Arc;
 
@@ -33,6 +33,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// A decimal of the source, as wide as it may ever become there.
+    pub(crate) fn decimal(scale: i8) -> Kind {
+        Kind::Decimal(38, scale)
+    }
+
     pub(crate) fn arrow(self) -> DataType {
         match self {
             Kind::Bool => DataType::Boolean,

@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 
 use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::FormatOptions;
 use serde_json::json;
 
-use super::seen::{Edge, Fingerprints, landed, lost_column};
+use super::seen::{Edge, Fingerprints, check_order, landed, lost_column};
 use crate::error::SourceError;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::spec::{ModeSpec, StreamSpec};
 
 /// Rows after which an incremental read commits.
 pub(crate) const COMMIT_ROWS: usize = 200_000;
+/// Rows after which an upsert without a cursor commits. The keys of one commit are kept in memory, and
+/// each commit may write much of the table again: neither few rows nor all.
+const KEYED_COMMIT_ROWS: usize = 2_000_000;
 
 /// Why reading stopped early.
 pub(crate) enum Halt {
@@ -38,8 +41,10 @@ impl From<SourceError> for Halt {
 pub(crate) struct Outgoing {
     feed: Feed,
     mode: Mode,
+    /// Where reading stood before: still true while only rows were read that cannot land.
+    after: Cursor,
     held: Option<Held>,
-    rejected: Option<RecordBatch>,
+    rejected: Vec<RecordBatch>,
     warnings: Vec<String>,
     since_commit: usize,
     nulls: u64,
@@ -52,8 +57,10 @@ struct Held {
 }
 
 enum Mode {
-    /// The table is replaced, or upserted without a cursor: one cursor says it all.
+    /// The table is replaced.
     Whole,
+    /// Everything is upserted, without a cursor: reading a row twice does no harm.
+    Keyed,
     /// Upserted by cursor: reading a row twice does no harm.
     Upsert { column: String, edge: Edge },
     /// Appended by cursor: a row must come exactly once.
@@ -72,6 +79,7 @@ impl Outgoing {
                 landed: Landed { after: after.cloned(), rows: landed(after), skip: 0 },
                 as_one: false,
             },
+            (Some(ModeSpec::Upsert(_)), None) => Mode::Keyed,
             _ => Mode::Whole,
         };
         let mut warnings = Vec::new();
@@ -81,12 +89,13 @@ impl Outgoing {
                 super::seen::MOST_SEEN
             ));
         }
-        Outgoing { feed, mode, held: None, rejected: None, warnings, since_commit: 0, nulls: 0 }
+        let after = after.cloned().unwrap_or_else(|| json!({"at": null}));
+        Outgoing { feed, mode, after, held: None, rejected: Vec::new(), warnings, since_commit: 0, nulls: 0 }
     }
 
     /// Sets rows aside that cannot be represented, to be sent with the next batch.
     pub(crate) fn reject(&mut self, rejected: RecordBatch) {
-        self.rejected = Some(rejected);
+        self.rejected.push(rejected);
     }
 
     pub(crate) fn warn(&mut self, message: String) {
@@ -98,31 +107,39 @@ impl Outgoing {
     /// Sends one batch, ordered by the cursor column when there is one.
     pub(crate) async fn batch(&mut self, batch: RecordBatch) -> Result<(), Halt> {
         let (rows, cursor, may_commit) = self.place(batch)?;
-        if rows.num_rows() == 0 && !matches!(self.mode, Mode::Whole) && self.rejected.is_none() {
+        if rows.num_rows() == 0 && !self.is_whole() && self.rejected.is_empty() {
             return Ok(());
         }
         if let Some(earlier) = self.held.replace(Held { rows, cursor, may_commit }) {
-            let commit = earlier.may_commit && self.since_commit + earlier.rows.num_rows() >= COMMIT_ROWS;
+            let many = if matches!(self.mode, Mode::Keyed) { KEYED_COMMIT_ROWS } else { COMMIT_ROWS };
+            let commit = earlier.may_commit && self.since_commit + earlier.rows.num_rows() >= many;
             self.send(earlier, commit).await?;
         }
         Ok(())
+    }
+
+    /// No cursor column: one cursor says it all.
+    fn is_whole(&self) -> bool {
+        matches!(self.mode, Mode::Whole | Mode::Keyed)
     }
 
     /// Which rows of a batch are new, where reading stands behind it, and whether that may be committed.
     fn place(&mut self, batch: RecordBatch) -> Result<(RecordBatch, Cursor, bool), SourceError> {
         match &mut self.mode {
             Mode::Whole => Ok((batch, json!({"at": null}), false)),
+            Mode::Keyed => Ok((batch, json!({"at": null}), true)),
             Mode::Upsert { column, edge } => {
                 let at = batch
                     .column_by_name(column)
                     .cloned()
                     .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
                 self.nulls += at.null_count() as u64;
-                edge.last = match batch.num_rows() {
-                    0 => edge.last.take(),
-                    n => Some(super::seen::value(&at, n - 1)?),
-                };
-                Ok((batch, json!({"at": edge.last}), true))
+                check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
+                if let Some(end) = batch.num_rows().checked_sub(1) {
+                    edge.last = Some(super::seen::value(&at, end)?);
+                }
+                let cursor = edge.last.as_ref().map_or_else(|| self.after.clone(), |at| json!({"at": at}));
+                Ok((batch, cursor, true))
             }
             Mode::Append { column, edge, landed, as_one } => {
                 let at = batch
@@ -130,11 +147,12 @@ impl Outgoing {
                     .cloned()
                     .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
                 self.nulls += at.null_count() as u64;
+                check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
                 edge.pass(&batch, &at)?;
                 let rows = landed.leave_out(batch)?;
                 // Too many to remember: from here on the read lands as one, under the cursor of its end.
                 *as_one |= edge.crowded;
-                Ok((rows, edge.cursor(), !*as_one))
+                Ok((rows, edge.cursor().unwrap_or_else(|| self.after.clone()), !*as_one))
             }
         }
     }
@@ -149,13 +167,17 @@ impl Outgoing {
         }
         let last = match self.held.take() {
             Some(mut held) => {
-                if let Mode::Append { edge, .. } = &self.mode {
-                    held.cursor = edge.cursor();
+                if let Mode::Append { edge, .. } = &self.mode
+                    && let Some(cursor) = edge.cursor()
+                {
+                    held.cursor = cursor;
                 }
                 held
             }
-            None if matches!(self.mode, Mode::Whole) => {
-                Held { rows: empty, cursor: json!({"at": null}), may_commit: true }
+            None if self.is_whole() => Held { rows: empty, cursor: json!({"at": null}), may_commit: true },
+            // Every row was set aside: these land, and reading stands where it stood.
+            None if !self.rejected.is_empty() => {
+                Held { rows: empty, cursor: self.after.clone(), may_commit: true }
             }
             // Nothing new: nothing to commit.
             None => return Ok(()),
@@ -165,9 +187,17 @@ impl Outgoing {
 
     async fn send(&mut self, held: Held, commit: bool) -> Result<(), Halt> {
         self.since_commit = if commit { 0 } else { self.since_commit + held.rows.num_rows() };
+        let aside = std::mem::take(&mut self.rejected);
+        let rejected = match aside.first() {
+            Some(first) => Some(
+                concat_batches(&first.schema(), &aside)
+                    .map_err(|e| SourceError::never(format!("rejected rows cannot be joined: {e}")))?,
+            ),
+            None => None,
+        };
         let pull = Pull {
             rows: held.rows,
-            rejected: self.rejected.take(),
+            rejected,
             cursor: held.cursor,
             commit,
             file: None,

@@ -52,7 +52,7 @@ pub(crate) fn back(at: &Value, overlap: Duration) -> Value {
 }
 
 /// Microseconds of a time value, for distances.
-fn micros(value: &Value) -> Option<i64> {
+pub(crate) fn micros(value: &Value) -> Option<i64> {
     let text = value.as_str()?;
     DateTime::parse_from_rfc3339(text)
         .map(|t| t.timestamp_micros())
@@ -101,6 +101,28 @@ pub(crate) fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError>
             )));
         }
     })
+}
+
+/// Refuses a cursor column that ends in values behind which nothing can be read: PostgreSQL's `infinity`
+/// and NaN come last, and a cursor there would read everything again at each sync. NULLs come first.
+/// `before`: the value behind which these rows are.
+pub(crate) fn check_order(name: &str, before: Option<&Value>, column: &ArrayRef) -> Result<(), SourceError> {
+    let Some(end) = column.len().checked_sub(1) else { return Ok(()) };
+    let endless = |at: &Value| at.is_null() || matches!(at.as_str(), Some("NaN" | "Infinity" | "infinity"));
+    let last = value(column, end)?;
+    if !endless(&last) {
+        return Ok(());
+    }
+    let mut comes_behind = !last.is_null() || before.is_some_and(|at| !at.is_null());
+    for row in 0..end {
+        comes_behind = comes_behind || !value(column, row)?.is_null();
+    }
+    match comes_behind {
+        false => Ok(()),
+        true => Err(SourceError::never(format!(
+            "the cursor column `{name}` holds infinity, NaN or a value out of range, behind which no new row can be found; correct these rows, leave them out with `query`, or choose another `cursor`"
+        ))),
+    }
 }
 
 /// Fingerprints of rows; the columns that landing adds, and NULLs, do not count, so that a column added
@@ -216,14 +238,14 @@ impl Edge {
         near(at, last, self.overlap)
     }
 
-    /// The cursor that says so.
-    pub(crate) fn cursor(&self) -> Value {
-        let at = self.last.clone().unwrap_or(Value::Null);
+    /// The cursor that says so; `None` before the first row.
+    pub(crate) fn cursor(&self) -> Option<Value> {
+        let at = self.last.clone()?;
         if self.crowded {
-            return json!({"at": at, "whole": true});
+            return Some(json!({"at": at, "whole": true}));
         }
         let seen: String = self.rows.iter().map(|(_, mark)| format!("{mark:016x}")).collect();
-        json!({"at": at, "seen": seen, "columns": self.columns})
+        Some(json!({"at": at, "seen": seen, "columns": self.columns}))
     }
 }
 
