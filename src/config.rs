@@ -13,7 +13,7 @@ use rules::ChannelSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
-use store::{Problem, Span, StoreSpec};
+use store::{Problem, Secret, Span, StoreSpec};
 use warehouse::Title;
 
 /// The configuration of a site.
@@ -41,6 +41,9 @@ pub struct Config {
     /// What may be called over HTTP.
     #[serde(default)]
     pub outbound: OutboundSpec,
+    /// How other programs watch this server.
+    #[serde(default)]
+    pub monitoring: MonitoringConfig,
     /// Name → whom rules can tell, and how.
     #[serde(default)]
     pub channels: BTreeMap<String, ChannelSpec>,
@@ -102,6 +105,16 @@ pub struct QueryConfig {
     pub memory_mib: usize,
     /// A query that takes longer is stopped.
     pub timeout: Span,
+}
+
+/// How other programs watch this server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MonitoringConfig {
+    /// Reference to the token that Prometheus sends to read `/metrics` (`authorization: { credentials: … }`
+    /// in its scrape configuration). Without one, only people who may read `system` tables do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
 }
 
 /// A time zone of the IANA database.

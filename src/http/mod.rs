@@ -54,7 +54,7 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
     const DELETE: Method = Method::DELETE;
     Routes::new(app)
         .open(GET, "/health", "whether the server works", health::health)
-        .need(Need::ReadStatus, GET, "/metrics", "Prometheus metrics", health::metrics)
+        .watch(Need::ReadSystem, "/metrics", "Prometheus metrics", health::metrics)
         .open(GET, "/api/openapi.json", "this description", openapi::description)
         .open(POST, "/api/session", "sign in", auth::login)
         .open(DELETE, "/api/session", "sign out", auth::logout)

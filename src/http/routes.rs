@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, on};
 
 use access::{Permission, Principal};
+use sha2::{Digest, Sha256};
 
 use super::{App, Refusal};
 
@@ -72,6 +73,17 @@ impl Routes {
         self.add(Route { method, path, permission: Some(permission), summary }, route)
     }
 
+    /// A route that needs a signed-in caller with `permission`, or the token of `monitoring.token`.
+    pub fn watch<H, T>(self, permission: Permission, path: &'static str, summary: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let gate = Gate { app: self.app.clone(), permission };
+        let route = on(filter(&Method::GET), handler).layer(middleware::from_fn_with_state(gate, admit_watcher));
+        self.add(Route { method: Method::GET, path, permission: Some(permission), summary }, route)
+    }
+
     pub fn finish(self) -> (Router<App>, Vec<Route>) {
         (self.router, self.list)
     }
@@ -91,6 +103,29 @@ fn filter(method: &Method) -> axum::routing::MethodFilter {
 struct Gate {
     app: App,
     permission: Permission,
+}
+
+/// Lets a program through that carries the monitoring token; everyone else like [`admit`]. A browser
+/// that opens the address gets the app, whose page of metrics has the same one.
+async fn admit_watcher(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        return super::web::page(State(gate.app), request.uri().clone()).await;
+    }
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let Some(given) = given.and_then(|v| v.strip_prefix("Bearer ")) else {
+        return admit(State(gate), request, next).await;
+    };
+    let live = gate.app.project();
+    let Some(token) = &live.project.config.monitoring.token else {
+        return Refusal::signed_out().into_response();
+    };
+    match token.resolve(&gate.app.folder) {
+        // Hashes of equal length are compared, so that the time tells nothing of the token.
+        Ok(token) if Sha256::digest(&token) == Sha256::digest(given) => next.run(request).await,
+        Ok(_) => Refusal::signed_out().into_response(),
+        Err(error) => Refusal::internal(error).into_response(),
+    }
 }
 
 /// Lets a request through when its session is valid, its principal holds the permission and, for

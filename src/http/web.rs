@@ -1,5 +1,5 @@
 //! The embedded web app. Every path that is not an API route is the app's own and answers with its
-//! page; a path with a file extension is an asset and is there or is not.
+//! page; a file at the root or under assets/ is there or is not.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -29,7 +29,8 @@ pub async fn page(State(app): State<App>, uri: Uri) -> Response {
         )
             .into_response();
     }
-    if path.rsplit('/').next().is_some_and(|last| last.contains('.')) {
+    // A table's page is /tables/mart.orders: only what looks like a file at the root or an asset is one.
+    if path.starts_with("assets/") || (path.contains('.') && !path.contains('/')) {
         return StatusCode::NOT_FOUND.into_response();
     }
     index(&app)

@@ -131,7 +131,7 @@ test('an analyst reads a million rows, runs SQL, and takes the result away', asy
       null,
       { timeout: 120_000 },
     );
-    await write('select id, region, amount from mart.orders order by id limit 2000');
+    await write('select number, region, amount from mart.orders order by number limit 2000');
     await page.waitForFunction(
       () => document.querySelector('[data-testid=sql-result]')?.dataset.rows === '2000',
     );
@@ -139,9 +139,9 @@ test('an analyst reads a million rows, runs SQL, and takes the result away', asy
     const lines = readFileSync(await file.path(), 'utf8')
       .trimEnd()
       .split('\r\n');
-    assert.equal(lines[0], '\ufeffid,region,amount');
+    assert.equal(lines[0], '\ufeffnumber,region,amount');
     assert.equal(lines.length, 2001);
-    await write('select id\nfrom mart.ordres');
+    await write('select number\nfrom mart.ordres');
     await id('sql-error').waitFor();
     assert.match(await id('sql-error').innerText(), /orders/, 'a near name is offered');
     await accessible(window, 'the SQL page');

@@ -14,7 +14,7 @@ const state = $state<{ link: LinkState; now: number; notes: Note[] }>({
   now: Date.now(),
   notes: [],
 });
-let base = { server: Date.now(), here: Date.now() };
+let base = { server: Date.now(), here: Date.now(), speed: 1 };
 let lastNote = 0;
 
 export const live = {
@@ -32,15 +32,15 @@ export const live = {
 export function setLink(link: LinkState): void {
   state.link = link;
 }
-/** The server said what time it is; a demo's clock may run faster than ours. */
-export function serverTime(text: string | undefined): void {
+/** The server said what time it is; a demo's clock runs `speed` times as fast as ours. */
+export function serverTime(text: string | undefined, speed = base.speed): void {
   const server = Date.parse(text ?? '');
   if (Number.isNaN(server)) return;
-  base = { server, here: Date.now() };
+  base = { server, here: Date.now(), speed };
   tick();
 }
 export function tick(): void {
-  state.now = base.server + (Date.now() - base.here);
+  state.now = base.server + (Date.now() - base.here) * base.speed;
 }
 export function note(text: string, tone: Note['tone'] = 'plain', href?: string): void {
   lastNote += 1;

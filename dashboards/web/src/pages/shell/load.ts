@@ -12,7 +12,7 @@ async function enter(who: Session): Promise<void> {
   useCsrf(who.csrf);
   setZone(who.site.timezone);
   await suggestLocale(who.locale ?? who.site.locale);
-  serverTime(who.now);
+  serverTime(who.now, who.demo?.speed ?? 1);
   signedIn(who);
 }
 /** Finds out whether someone is signed in already. Throws when the server cannot be reached. */
