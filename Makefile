@@ -58,8 +58,8 @@ lint: build ## Format, clippy, types, licences
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	cd $(WEB) && npm run --silent check && npm run --silent lint
 	@tests/prepare.sh lint
-	$(CARGO) deny --offline check licenses bans sources
-	@$(CARGO) deny check advisories 2>/tmp/guanlan-advisories.log \
+	$(CARGO) deny --locked check licenses bans sources
+	@$(CARGO) deny --locked check advisories 2>/tmp/guanlan-advisories.log \
 	|| if grep -qiE 'fetch|network|resolve' /tmp/guanlan-advisories.log; \
 	then echo "advisories: the advisory database cannot be reached from here; not checked"; \
 	else cat /tmp/guanlan-advisories.log; exit 1; fi

@@ -82,8 +82,7 @@ impl Platform {
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;
-        let sessions =
-            Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions.clone()).await?;
+        let sessions = Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         let outbound = Outbound::new(config.outbound.clone())?;
         let warehouse = Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;

@@ -62,10 +62,10 @@ const GRAINS: [Grain; 6] = [Grain::Hour, Grain::Day, Grain::Week, Grain::Month, 
 fn usual(length: TimeDelta) -> Grain {
     match length.num_hours() {
         ..=49 => Grain::Hour,
-        ..=2_232 => Grain::Day,    // 93 days: a quarter
-        ..=4_704 => Grain::Week,   // 28 weeks: half a year
-        ..=52_704 => Grain::Month, // six years
-        ..=175_200 => Grain::Quarter,
+        50..=2_232 => Grain::Day,       // 93 days: a quarter
+        2_233..=4_704 => Grain::Week,   // 28 weeks: half a year
+        4_705..=52_704 => Grain::Month, // six years
+        52_705..=175_200 => Grain::Quarter,
         _ => Grain::Year,
     }
 }

@@ -74,13 +74,20 @@ impl Routes {
     }
 
     /// A route that needs a signed-in caller with `permission`, or the token of `monitoring.token`.
-    pub fn watch<H, T>(self, permission: Permission, path: &'static str, summary: &'static str, handler: H) -> Self
+    pub fn watch<H, T>(
+        self,
+        permission: Permission,
+        path: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
     {
         let gate = Gate { app: self.app.clone(), permission };
-        let route = on(filter(&Method::GET), handler).layer(middleware::from_fn_with_state(gate, admit_watcher));
+        let route =
+            on(filter(&Method::GET), handler).layer(middleware::from_fn_with_state(gate, admit_watcher));
         self.add(Route { method: Method::GET, path, permission: Some(permission), summary }, route)
     }
 

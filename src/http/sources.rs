@@ -65,7 +65,12 @@ async fn latest(app: &App, source: &str, limit: usize) -> Result<Vec<Value>, Ref
     let mut runs = Vec::new();
     for batch in &batches {
         for row in cells::rows(batch).map_err(Refusal::internal)? {
-            runs.push(names.iter().cloned().zip(row).collect::<serde_json::Map<_, _>>().into());
+            let mut run: serde_json::Map<_, _> = names.iter().cloned().zip(row).collect();
+            // Stored as a JSON list; read by people.
+            let warnings = run.get("warnings").and_then(Value::as_str).unwrap_or_default();
+            let warnings: Vec<String> = serde_json::from_str(warnings).unwrap_or_default();
+            run.insert("warnings".into(), json!(warnings.join("\n")));
+            runs.push(run.into());
         }
     }
     Ok(runs)

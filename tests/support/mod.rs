@@ -12,7 +12,7 @@ mod s3;
 pub use binary::{Guanlan, Served, Session};
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
-pub use receiver::{Received, Receiver};
+pub use receiver::Receiver;
 pub use s3::S3;
 
 use std::net::TcpListener;

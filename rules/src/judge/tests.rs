@@ -58,7 +58,8 @@ fn an_open_hour_never_raises_a_false_alarm_but_says_what_is_already_certain() {
     let n = None;
     let v = Some;
     // condition, nature, now, [… last but one, last] values, expected
-    let cases: &[(&Condition, Nature, &str, &[Option<f64>], &str, &str)] = &[
+    type Case<'a> = (&'a Condition, Nature, &'a str, &'a [Option<f64>], &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
         (&ABOVE, Growing, half_past, &[v(50.0), v(101.0)], "outside 101", "a count only grows"),
         (&ABOVE, Growing, half_past, &[v(150.0), v(1.0)], "outside 150", "the whole hour was too high"),
         (&ABOVE, Growing, half_past, &[v(100.0), v(1.0)], "normal 100", "a limit is not above itself"),
