@@ -129,7 +129,9 @@ async fn first_landing(
     }
     bars.clear();
     output.say(&format!("  landed: {} rows", count(rows)));
+    let bar = sync::spinner(output, "cleaning and building");
     let refined = platform.refine().await?;
+    bar.finish_and_clear();
     failures.extend(refined.failures);
     output.say(&format!("  cleaned and built: {} tables", refined.done.len()));
     for failure in &failures {

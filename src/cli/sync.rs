@@ -1,13 +1,14 @@
 //! `guanlan sync`: sources into raw tables, then cleaning and models, with a line a stream.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ingest::{Progress, StreamReport};
 use serde_json::json;
 
@@ -39,10 +40,11 @@ impl Progress for Bars {
         let mut bars = self.bars.lock().expect("no thread panics while drawing");
         let bar = bars.entry(format!("{source}.{stream}")).or_insert_with_key(|name| {
             let style = ProgressStyle::with_template(
-                "{spinner} {prefix:28} {human_pos:>12} rows  {per_sec:>16}  {msg}",
+                "{spinner} {prefix:28} {human_pos:>12} rows  {speed:>16}  {msg}",
             );
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = self.all.add(ProgressBar::no_length());
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(style.with_key("speed", speed));
             bar.set_prefix(name.clone());
             bar
         });
@@ -51,6 +53,24 @@ impl Progress for Bars {
             bar.set_message(format!("lag {}", age(lag)));
         }
     }
+}
+
+fn speed(state: &ProgressState, out: &mut dyn Write) {
+    let seconds = state.elapsed().as_secs_f64();
+    if seconds > 0.5 {
+        // What cannot be drawn now is drawn at the next tick.
+        let _ = write!(out, "{} rows/s", count((state.pos() as f64 / seconds) as u64));
+    }
+}
+
+/// A line that says what is under way; it takes itself away.
+pub fn spinner(output: &Output, what: &str) -> ProgressBar {
+    if output.json || !output.terminal {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn age(d: Duration) -> String {
@@ -97,7 +117,9 @@ pub async fn sync(
     }
     let mut built = Vec::new();
     if !raw_only {
+        let bar = spinner(output, "cleaning and building");
         let refined = platform.refine().await?;
+        bar.finish_and_clear();
         built = refined.done;
         failures.extend(refined.failures);
     }
