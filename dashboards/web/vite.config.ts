@@ -1,8 +1,8 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 
-// `npm run dev` talks to a real server when GUANLAN_API is set, else to the mock (`npm run mock`).
-const api = process.env['GUANLAN_API'] ?? 'http://127.0.0.1:8089';
+// `npm run dev` talks to a running server: the demo's address, or another one in GUANLAN_API.
+const api = process.env['GUANLAN_API'] ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [svelte()],
