@@ -53,8 +53,9 @@ class Peer:
             keys = [f"date_trunc('{grain}', at_)"] if grain else []
             keys += [f'"{dimension}"' for dimension in by if dimension in metric.get("dimensions", {})]
             group = f" group by {', '.join(keys)}" if keys else ""
-            start = f"(select max({metric['time']}) from \"{metric['table']}\") - interval {days} day"
-            rows = f"(select *, {metric['time']} as at_ from \"{metric['table']}\" where {metric['time']} >= {start})"
+            at, table = f'"{metric["time"]}"', f'"{metric["table"]}"'
+            start = f"(select max({at}) from {table}) - interval {days} day"
+            rows = f"(select *, {at} as at_ from {table} where {at} >= {start})"
             self.db.execute(f"select {', '.join([*keys, aggregate(metric['measure'])])} from {rows}{group}").fetchall()
 
     def page(self, dashboard, days):

@@ -64,7 +64,7 @@ case $step in
     ;;
   bench)
     apt_install postgresql python3-venv
-    python_package duckdb-1-yaml 'duckdb>=1.4,<2' 'pyyaml>=6,<7'
+    python_package duckdb-1-peer 'duckdb>=1.4,<2' 'pyyaml>=6,<7' pytz
     ;;
   *) echo "error: unknown step $step" >&2; exit 2 ;;
 esac

@@ -11,6 +11,8 @@ use crate::{Error, PROJECT};
 #[folder = "project/"]
 struct Files;
 
+const SITE: &str = "guanlan.yaml";
+
 /// What differs from one demo to the next.
 pub struct ProjectOptions {
     /// Address Guanlan listens on, such as `127.0.0.1:8080`.
@@ -27,10 +29,12 @@ pub struct ProjectOptions {
 /// secrets below `.guanlan/` get mode 600.
 pub fn project(dir: &Path, options: &ProjectOptions) -> Result<(), Error> {
     let folder = dir.join(PROJECT);
-    for name in Files::iter() {
-        if let Some(file) = Files::get(&name) {
+    let names: Vec<_> = Files::iter().filter(|name| name != SITE).collect();
+    // The site comes last and says that the folder is whole: what someone deletes later stays deleted.
+    for name in names.iter().map(|name| &**name).chain([SITE]).filter(|_| !folder.join(SITE).exists()) {
+        if let Some(file) = Files::get(name) {
             let text = String::from_utf8_lossy(&file.data).into_owned();
-            save(&folder.join(&*name), &fitted(&text, options), false)?;
+            save(&folder.join(name), &fitted(&text, options), false)?;
         }
     }
     let (token, key) = options.random.split_at(32);
