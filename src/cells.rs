@@ -18,7 +18,7 @@ fn options() -> FormatOptions<'static> {
 
 /// One value as JSON: numbers raw where a browser keeps them exact, everything else as text.
 pub fn json(column: &dyn Array, row: usize) -> Result<Value, ArrowError> {
-    if column.is_null(row) {
+    if column.is_null(row) || column.data_type() == &DataType::Null {
         return Ok(Value::Null);
     }
     let whole = |v: i128| {
@@ -52,21 +52,36 @@ pub fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Value>>, ArrowError> {
         .collect()
 }
 
-/// Appends the header line of a CSV file, with the byte order mark that makes Excel read UTF-8.
-pub fn csv_header(names: impl Iterator<Item = String>, out: &mut String) {
-    out.push('\u{feff}');
+/// Who reads a CSV file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// People in a spreadsheet: a byte order mark says that it is UTF-8, and text that would run as a
+    /// formula (it begins with `= + - @`, a tab or a carriage return) is prefixed with an apostrophe.
+    Spreadsheet,
+    /// Programs: values as they are.
+    Program,
+}
+
+/// Appends the header line of a CSV file.
+pub fn csv_header(reader: For, names: impl Iterator<Item = String>, out: &mut String) {
+    if reader == For::Spreadsheet {
+        out.push('\u{feff}');
+    }
     for (n, name) in names.enumerate() {
         if n > 0 {
             out.push(',');
         }
-        push_field(&name, true, out);
+        push_field(&name, reader == For::Spreadsheet, out);
     }
-    out.push_str("\r\n");
+    out.push_str(end_of_line(reader));
 }
 
-/// Appends `batch` as CSV lines. Text that a spreadsheet would run as a formula (it begins with
-/// `= + - @`, a tab or a carriage return) is prefixed with an apostrophe; numbers are left alone.
-pub fn csv_rows(batch: &RecordBatch, out: &mut String) -> Result<(), ArrowError> {
+fn end_of_line(reader: For) -> &'static str {
+    if reader == For::Spreadsheet { "\r\n" } else { "\n" }
+}
+
+/// Appends `batch` as CSV lines; numbers are never changed.
+pub fn csv_rows(reader: For, batch: &RecordBatch, out: &mut String) -> Result<(), ArrowError> {
     let options = options();
     let formatters = batch
         .columns()
@@ -83,10 +98,11 @@ pub fn csv_rows(batch: &RecordBatch, out: &mut String) -> Result<(), ArrowError>
                 field.clear();
                 use std::fmt::Write as _;
                 write!(field, "{}", formatter.value(row)).map_err(|e| ArrowError::CsvError(e.to_string()))?;
-                push_field(&field, !column.data_type().is_numeric(), out);
+                let may_be_formula = reader == For::Spreadsheet && !column.data_type().is_numeric();
+                push_field(&field, may_be_formula, out);
             }
         }
-        out.push_str("\r\n");
+        out.push_str(end_of_line(reader));
     }
     Ok(())
 }
@@ -137,8 +153,8 @@ mod tests {
         ])
         .unwrap();
         let mut out = String::new();
-        csv_header(["t".to_owned(), "n".to_owned()].into_iter(), &mut out);
-        csv_rows(&batch, &mut out).unwrap();
+        csv_header(For::Spreadsheet, ["t".to_owned(), "n".to_owned()].into_iter(), &mut out);
+        csv_rows(For::Spreadsheet, &batch, &mut out).unwrap();
         assert_eq!(out, "\u{feff}t,n\r\n\"'=1+1\",-1\r\n\"a\"\"b,c\",2\r\n观澜,3\r\n");
     }
 }

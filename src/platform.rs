@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::events::Hub;
 use crate::flow::{self, Happened, Lineage};
 use crate::jobs::{self, Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
-use crate::project::{Finding, Kind, Loaded, Plan, Project};
+use crate::project::{self, Finding, Kind, Loaded, Plan, Project};
 
 /// What a process wants with a project. Only one that works takes over jobs that a killed one left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,7 @@ impl Platform {
                 .await?;
         if purpose == Purpose::Work {
             ingest.recover().await?;
+            keep(&project);
         }
         let outbox = Outbox::open(db.clone(), clock.clone()).await?;
         let rules =
@@ -142,6 +143,7 @@ impl Platform {
                     .hint("restart `guanlan serve`; channels and the site's name take effect at once"),
             );
         }
+        keep(&loaded.project);
         let (revision, problems) = (loaded.project.revision.clone(), loaded.findings.len());
         let touched = loaded.plan.clone();
         *self.live.write().expect("no thread panics while swapping definitions") = Arc::new(loaded);
@@ -326,11 +328,11 @@ impl Platform {
                 Ok(report) => {
                     let failing: Vec<String> =
                         report.checks.iter().filter(|c| !c.ok).map(|c| c.message.clone()).collect();
-                    built.failed.push(format!(
-                        "mart.{} keeps its last good version: {}",
-                        model.name,
-                        failing.join("; ")
-                    ));
+                    let fate = match report.version {
+                        Some(_) => "keeps its last good version",
+                        None => "is not published",
+                    };
+                    built.failed.push(format!("mart.{} {fate}: {}", model.name, failing.join("; ")));
                 }
                 Err(error) => {
                     built.try_again |= jobs::may_pass(&error);
@@ -392,6 +394,13 @@ impl Platform {
             (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone())
         });
         open
+    }
+}
+
+/// A folder that cannot be written has no last good version after a restart; serving goes on.
+fn keep(project: &Project) {
+    if let Err(error) = project::remember(project) {
+        tracing::warn!(error = %error, "what is served could not be kept in .guanlan/served.json");
     }
 }
 

@@ -31,7 +31,7 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
         std::io::ErrorKind::PermissionDenied => anyhow::anyhow!(
             "cannot listen on {address}: not permitted. Choose a port above 1023 with --listen or `listen:` in guanlan.yaml"
         ),
-        _ => anyhow::anyhow!("cannot listen on {address}: {error}. Check `listen:` in guanlan.yaml (host:port)"),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}. Write an address and a port, such as 127.0.0.1:8080"),
     })
 }
 

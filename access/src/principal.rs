@@ -42,8 +42,8 @@ impl FromStr for Role {
         let known = Role::ALL.map(Role::as_str);
         Role::ALL.into_iter().find(|r| r.as_str() == text).ok_or_else(|| {
             let meant =
-                store::nearest(text, known).map(|m| format!("; did you mean {m}?")).unwrap_or_default();
-            format!("\"{text}\" is not a role{meant} Roles are admin, analyst, executive and ops.")
+                store::nearest(text, known).map(|m| format!(" (did you mean {m}?)")).unwrap_or_default();
+            format!("\"{text}\" is not a role{meant}. Roles are admin, analyst, executive and ops.")
         })
     }
 }

@@ -15,14 +15,15 @@ use crate::init;
 use crate::platform::{Platform, Purpose};
 use crate::project::{Catalogue, Finding, Loaded, Loader, schemas};
 
-/// A project that is wrong ends with this code, so that scripts tell it from a failure.
-const WRONG: u8 = 2;
 /// How long `check` waits for the store: without it, it checks what the files alone can tell.
 const STORE_ANSWERS: Duration = Duration::from_secs(5);
 
 pub fn init(folder: &Path, output: &Output) -> Result<ExitCode> {
     let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("company");
-    let files = init::init(folder, name)?;
+    let files = init::init(folder, name).map_err(|error| match error {
+        init::Error::Disk { .. } => anyhow::Error::from(error),
+        _ => super::Wrong(error.to_string()).into(),
+    })?;
     output.data(&json!({"folder": folder, "files": files}));
     output.say(&format!(
         "A starter project is in {}",
@@ -66,7 +67,7 @@ pub async fn check(project: &Path, output: &Output) -> Result<ExitCode> {
         };
         output.write(&verdict);
     }
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG) })
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::from(super::WRONG) })
 }
 
 /// The tables that exist, where the project has run before and its store answers in time.
@@ -98,7 +99,7 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
         for model in &stale {
             output.write(&format!("{} {model}", output.paint(Tone::Warn, "rebuild")));
         }
-        if stale.is_empty() {
+        if stale.is_empty() && loaded.plan.is_empty() {
             output.write(&output.paint(Tone::Good, "every model is up to date"));
         }
     }

@@ -102,6 +102,14 @@ enum Command {
     Config,
 }
 
+/// The call or the project is wrong, which ends with another code than a failure so that scripts can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Wrong(pub String);
+
+const FAILED: u8 = 1;
+const WRONG: u8 = 2;
+
 /// Parses the arguments, runs the command, prints its error.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -128,7 +136,7 @@ pub async fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output.error(&error);
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<Wrong>() { WRONG } else { FAILED })
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use serde_json::json;
 
 use super::output::{Output, Tone, count};
-use crate::cells;
+use crate::cells::{self, For};
 
 /// Runs `sql` as the person at this machine, who owns the project's files anyway.
 pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Output) -> Result<ExitCode> {
@@ -23,7 +23,7 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
     let mut answer = platform.warehouse.session(&Principal::cli()).sql(&sql).await?;
     if csv {
         let mut text = String::new();
-        cells::csv_header(answer.schema.fields().iter().map(|f| f.name().clone()), &mut text);
+        cells::csv_header(For::Program, answer.schema.fields().iter().map(|f| f.name().clone()), &mut text);
         let mut out = std::io::stdout().lock();
         loop {
             if out.write_all(text.as_bytes()).is_err() {
@@ -31,7 +31,7 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
             }
             text.clear();
             let Some(batch) = answer.stream.next().await else { return Ok(ExitCode::SUCCESS) };
-            cells::csv_rows(&batch?, &mut text)?;
+            cells::csv_rows(For::Program, &batch?, &mut text)?;
         }
     }
     let names: Vec<String> = answer.schema.fields().iter().map(|f| f.name().clone()).collect();
@@ -48,16 +48,11 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
             .map(|row| row.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect())
             .collect();
         output.table(&names.iter().map(String::as_str).collect::<Vec<_>>(), &text);
-        let more = if truncated {
-            format!(" (the first {limit}; --limit shows more, --csv all)")
-        } else {
-            String::new()
-        };
+        let more =
+            if truncated { " (not all; --limit shows more, --csv all)".to_owned() } else { String::new() };
         let from: Vec<String> = tables.iter().map(|(name, version)| format!("{name} v{version}")).collect();
-        output.say(&output.paint(
-            Tone::Quiet,
-            &format!("{} rows{more} from {}", count(rows.len() as u64), from.join(", ")),
-        ));
+        let from = if from.is_empty() { String::new() } else { format!(" from {}", from.join(", ")) };
+        output.say(&output.paint(Tone::Quiet, &format!("{} rows{more}{from}", count(rows.len() as u64))));
     }
     Ok(ExitCode::SUCCESS)
 }

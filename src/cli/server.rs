@@ -8,6 +8,7 @@ use anyhow::Result;
 use store::{FolderLease, SharedClock, SystemClock};
 use tracing_subscriber::EnvFilter;
 
+use super::Wrong;
 use super::output::{Output, Tone};
 use crate::platform::{Platform, Purpose};
 use crate::project::{Loaded, Loader};
@@ -18,8 +19,15 @@ pub fn load(project: &Path, clock: &SharedClock) -> Result<(Loader, Loaded)> {
     let folder = std::path::absolute(project)?;
     let mut loader = Loader::new(folder, clock.clone());
     let loaded =
-        loader.load().map_err(|unusable| anyhow::anyhow!("this project cannot be used\n{unusable}"))?;
+        loader.load().map_err(|unusable| Wrong(format!("this project cannot be used\n{unusable}")))?;
     Ok((loader, loaded))
+}
+
+/// Says on standard error what is wrong with the files; work goes on with what is right.
+pub fn tell(loaded: &Loaded) {
+    for finding in &loaded.findings {
+        eprintln!("{}\n", finding.render(loaded.text(&finding.file)));
+    }
 }
 
 /// Opens a project to look at or to administer, beside a running server.
@@ -55,9 +63,7 @@ pub async fn serve(project: &Path, listen: Option<String>, output: &Output) -> R
     let clock: SharedClock = Arc::new(SystemClock);
     let (loader, loaded) = load(project, &clock)?;
     let _lease = FolderLease::acquire(&loaded.project.dir, "guanlan serve")?;
-    for finding in &loaded.findings {
-        eprintln!("{}", finding.render(loaded.text(&finding.file)));
-    }
+    tell(&loaded);
     let address = listen.unwrap_or_else(|| loaded.project.config.listen.clone());
     let listener = serve::bind(&address).await?;
     let platform = Platform::open(loaded, clock, Purpose::Work, None).await?;

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use ingest::{Progress, StreamReport};
 use serde_json::json;
 
 use super::output::{Output, Tone, count};
-use super::server;
+use super::{Wrong, server};
+use crate::project::Finding;
 
 /// Progress bars, one a stream: rows, rows a second, and how far behind the source the data is.
 pub struct Bars {
@@ -91,12 +92,19 @@ pub async fn sync(
 ) -> Result<ExitCode> {
     let (platform, _lease) = server::open_for_work(project, "guanlan sync").await?;
     let live = platform.project();
+    server::tell(&live);
     let names: Vec<String> = match source {
         Some(name) if live.project.sources.contains_key(name) => vec![name.to_owned()],
         Some(name) => {
             let known: Vec<&str> = live.project.sources.keys().map(String::as_str).collect();
             let near = store::nearest(name, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
-            bail!("no source {name} in {}/sources{}", project.display(), near.unwrap_or_default());
+            let place = project.join("sources");
+            return Err(Wrong(format!(
+                "no source {name} in {}{}",
+                place.display(),
+                near.unwrap_or_default()
+            ))
+            .into());
         }
         None => live.project.sources.keys().cloned().collect(),
     };
@@ -123,11 +131,22 @@ pub async fn sync(
         built = refined.done;
         failures.extend(refined.failures);
     }
-    print(output, &streams, &built, &failures);
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    print(output, &streams, &built, &failures, &live.findings);
+    // What is right was done; a script must still learn that not everything was.
+    Ok(match (failures.is_empty(), live.is_good()) {
+        (false, _) => ExitCode::from(super::FAILED),
+        (true, false) => ExitCode::from(super::WRONG),
+        (true, true) => ExitCode::SUCCESS,
+    })
 }
 
-fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], failures: &[String]) {
+fn print(
+    output: &Output,
+    streams: &[(String, StreamReport)],
+    built: &[String],
+    failures: &[String],
+    findings: &[Finding],
+) {
     let data: Vec<_> = streams
         .iter()
         .map(|(source, s)| {
@@ -136,17 +155,17 @@ fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], 
                 "warnings": s.warnings, "error": s.error.as_ref().map(ToString::to_string)})
         })
         .collect();
-    output.data(&json!({"streams": data, "built": built, "failures": failures}));
+    output.data(&json!({"streams": data, "built": built, "failures": failures, "findings": findings}));
     if output.json {
         return;
     }
     let rows: Vec<Vec<String>> = streams
         .iter()
         .map(|(source, s)| {
-            let state = match (&s.error, s.rows) {
+            let state = match (&s.error, s.version) {
                 (Some(_), _) => output.paint(Tone::Bad, "failed"),
-                (None, 0) => output.paint(Tone::Quiet, "up to date"),
-                (None, _) => output.paint(Tone::Good, "landed"),
+                (None, None) => output.paint(Tone::Quiet, "up to date"),
+                (None, Some(_)) => output.paint(Tone::Good, "landed"),
             };
             vec![
                 format!("{source}.{}", s.stream),
@@ -158,8 +177,11 @@ fn print(output: &Output, streams: &[(String, StreamReport)], built: &[String], 
         })
         .collect();
     output.table(&["stream", "table", "rows", "rejected", "state"], &rows);
-    for warning in streams.iter().flat_map(|(_, s)| &s.warnings) {
-        output.say(&format!("{}: {warning}", output.paint(Tone::Warn, "warning")));
+    for (source, stream) in streams {
+        for warning in &stream.warnings {
+            let place = format!("{source}.{}", stream.stream);
+            output.say(&format!("{}: {place}: {warning}", output.paint(Tone::Warn, "warning")));
+        }
     }
     for line in built {
         output.say(&output.paint(Tone::Quiet, line));

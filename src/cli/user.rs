@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use access::Role;
+use access::{Event, Principal, Role};
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::platform::Platform;
+
+use super::Wrong;
 use super::output::{Output, Tone};
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +38,8 @@ pub enum Command {
     },
     /// Disable a user and end their sessions.
     Disable { name: String },
+    /// Let a disabled user sign in again.
+    Enable { name: String },
 }
 
 pub async fn run(project: &Path, command: Command, output: &Output) -> Result<ExitCode> {
@@ -44,16 +49,24 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
         Command::Add { name, roles, display } => {
             let roles = parse(&roles)?;
             let password = users.add(&name, display.as_deref().unwrap_or(&name), &roles, None).await?;
+            record(&platform, "user.add", &name).await?;
             shown_once(output, &name, &password);
         }
         Command::Password { name } => {
             let password = users.set_password(&name, None).await?;
             platform.sessions.end_all(&name).await?;
+            record(&platform, "user.password", &name).await?;
             shown_once(output, &name, &password);
+            if users.get(&name).await?.is_some_and(|user| user.disabled) {
+                output.say(&format!(
+                    "{name} is disabled; `guanlan user enable {name}` lets them sign in again"
+                ));
+            }
         }
         Command::Roles { name, roles } => {
             let roles = parse(&roles)?;
             users.set_roles(&name, &roles).await?;
+            record(&platform, "user.roles", &name).await?;
             let names: Vec<String> = roles.iter().map(ToString::to_string).collect();
             output.data(&json!({"user": name, "roles": roles}));
             output.say(&format!("{name} is now {}", names.join(", ")));
@@ -61,8 +74,15 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
         Command::Disable { name } => {
             users.disable(&name).await?;
             platform.sessions.end_all(&name).await?;
+            record(&platform, "user.disable", &name).await?;
             output.data(&json!({"user": name, "disabled": true}));
             output.say(&format!("{name} can no longer sign in"));
+        }
+        Command::Enable { name } => {
+            users.enable(&name).await?;
+            record(&platform, "user.enable", &name).await?;
+            output.data(&json!({"user": name, "disabled": false}));
+            output.say(&format!("{name} can sign in again"));
         }
         Command::List => {
             let list = users.list().await?;
@@ -87,8 +107,14 @@ pub async fn run(project: &Path, command: Command, output: &Output) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is done on the machine itself is told in the audit like what is done over the web.
+async fn record(platform: &Platform, action: &str, subject: &str) -> Result<()> {
+    platform.audit.record(Event::new(&Principal::cli().user, action, subject, "ok")).await?;
+    Ok(())
+}
+
 fn parse(roles: &[String]) -> Result<Vec<Role>> {
-    roles.iter().map(|r| r.parse::<Role>().map_err(anyhow::Error::msg)).collect()
+    roles.iter().map(|r| r.parse::<Role>().map_err(|e| Wrong(e).into())).collect()
 }
 
 fn shown_once(output: &Output, name: &str, password: &str) {

@@ -158,8 +158,9 @@ async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Call
         let given = headers.get("x-csrf").and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !gate.app.sessions.csrf_matches(&token, given) {
             return Err(Refusal::forbidden(
-                "the X-CSRF header does not belong to this session; reload the page",
-            ));
+                "the X-CSRF header is missing or of another session",
+            )
+            .hint("send the `csrf` that signing in and GET /api/session answer with; in a browser, reload the page"));
         }
     }
     Ok(Caller { who, token })

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use warehouse::Answer;
 
 use super::{App, Caller, Refusal};
-use crate::cells;
+use crate::cells::{self, For};
 
 /// The most rows a JSON page carries; the streams carry all.
 const PAGE_ROWS: usize = 10_000;
@@ -93,12 +93,12 @@ pub async fn csv(
     let answer = app.warehouse.session(&caller.who).sql(&ask.sql).await?;
     let id = answer.id.clone();
     let mut head = String::new();
-    cells::csv_header(answer.schema.fields().iter().map(|f| f.name().clone()), &mut head);
+    cells::csv_header(For::Spreadsheet, answer.schema.fields().iter().map(|f| f.name().clone()), &mut head);
     let name = format!("attachment; filename=\"guanlan-{id}.csv\"");
     let body = chunks(answer, Some(head), |head, batch| {
         let mut text = head.take().unwrap_or_default();
         if let Some(batch) = batch {
-            cells::csv_rows(batch, &mut text)?;
+            cells::csv_rows(For::Spreadsheet, batch, &mut text)?;
         }
         Ok(text.into_bytes())
     });

@@ -67,6 +67,19 @@ impl Place {
     pub(crate) fn new(kind: Kind, name: impl Into<String>) -> Self {
         Self { kind, name: name.into() }
     }
+
+    /// What a file of the project defines, by its path inside the folder.
+    pub(crate) fn of(file: &str) -> Option<Self> {
+        match file {
+            "guanlan.yaml" => return Some(Self::new(Kind::Config, "")),
+            "calendar.yaml" => return Some(Self::new(Kind::Calendar, "")),
+            _ => {}
+        }
+        let folder = file.split('/').next()?;
+        let (_, kind) = Kind::FOLDERS.iter().find(|(name, _)| *name == folder)?;
+        let stem = file.rsplit('/').next()?.strip_suffix(kind.extension())?.strip_suffix('.')?;
+        is_name(stem).then(|| Self::new(*kind, stem))
+    }
 }
 
 impl std::fmt::Display for Place {

@@ -17,6 +17,7 @@ use super::finding::Finding;
 use super::graph::Items;
 use super::item::{Definition, Item};
 use super::plan::{Plan, plan};
+use super::served;
 use super::settle::{OnDisk, settle};
 
 /// One state of the project.
@@ -138,6 +139,10 @@ impl Loader {
     /// There is no readable `guanlan.yaml` and never was one.
     pub fn load(&mut self) -> Result<Loaded, Unusable> {
         let listing = Listing::of(&self.dir).map_err(|e| self.no_folder(&e))?;
+        if self.read.is_empty() && self.served.is_empty() {
+            self.served = served::recall(&self.dir);
+            self.last = assemble(&self.dir, &self.served).map(Arc::new);
+        }
         self.refresh(&listing);
         let mut findings = listing.findings.clone();
         let mut disk = OnDisk { fresh: Items::new(), broken: BTreeMap::new() };

@@ -2,7 +2,8 @@
 //!
 //! `files` lists the folder, `item` reads one file (through `yaml` and `positions`), `check` finds what
 //! is wrong across files, `settle` decides which version of each definition is served, `load` joins
-//! them, `watch` repeats that when something changes, `plan` tells what stands downstream.
+//! them, `watch` repeats that when something changes, `plan` tells what stands downstream, `served`
+//! keeps what was served for the next start.
 //!
 //! A broken file never stops the others: its last good version stays in use, and so does that of
 //! whatever depends on it.
@@ -19,6 +20,7 @@ mod plan;
 mod planner;
 mod positions;
 mod schemas;
+mod served;
 mod settle;
 mod watch;
 mod yaml;
@@ -47,6 +49,7 @@ pub use finding::{Finding, Severity};
 pub use load::{Loaded, Loader, Unusable};
 pub use plan::{Plan, plan};
 pub use schemas::schemas;
+pub use served::remember;
 pub use watch::watch;
 
 /// All definitions that are served, each in its last good version.

@@ -532,3 +532,25 @@ fn settings_are_shown_with_their_defaults_and_without_secrets() {
         "what is shown can be used: {text}"
     );
 }
+
+#[test]
+fn a_restart_over_a_mistake_serves_the_last_good_version() {
+    let folder = Folder::new("restart");
+    let first = folder.loader().load().unwrap();
+    remember(&first.project).unwrap();
+    folder.write("models/orders.sql", "---\ntitle: O\n---\nselect id from clean.ordres\n");
+    let second = folder.loader().load().unwrap();
+    assert!(!second.is_good());
+    assert_eq!(second.project.models["orders"].sql, first.project.models["orders"].sql);
+    assert_eq!(second.project.dashboards.len(), first.project.dashboards.len(), "what reads it goes on");
+    assert!(second.plan.is_empty(), "nothing that is served changes: {}", second.plan);
+}
+
+#[test]
+fn the_plan_compares_with_what_was_served_last() {
+    let folder = Folder::new("baseline");
+    remember(&folder.loader().load().unwrap().project).unwrap();
+    folder.write("dashboards/overview.yaml", "title: Renamed\nrows:\n  - - kpi: { metric: revenue }\n");
+    let plan = folder.loader().load().unwrap().plan;
+    assert_eq!(plan.to_string(), "~ dashboard overview");
+}

@@ -53,6 +53,7 @@ impl Metadata {
                 source,
             })?;
         }
+        keep_private(path)?;
         let pool = connect(path, SqliteSynchronous::Full).await?;
         Ok(Self { pool, _scratch: None })
     }
@@ -123,6 +124,17 @@ impl Metadata {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// The database holds password hashes and sessions: nobody but its owner reads it. SQLite gives its
+/// journal the mode of the database.
+fn keep_private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let failed = |source| Error::Disk { doing: "create the metadata database", path: path.into(), source };
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    // One that can only be read is the database's own business to refuse.
+    let Ok(file) = file else { return Ok(()) };
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)
 }
 
 async fn connect(path: &Path, synchronous: SqliteSynchronous) -> Result<SqlitePool> {

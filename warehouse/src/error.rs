@@ -153,7 +153,10 @@ fn sql(message: String) -> Error {
         .trim_start_matches("Schema error: ")
         .trim_start_matches("SQL error: ")
         .trim_start_matches("sql parser error: ")
-        .to_owned();
+        .trim_start_matches("Internal error: ");
+    // The engine asks its own developers to be told; the reader here cannot do that.
+    let message = message.split("This issue was likely caused by a bug").next().unwrap_or(message);
+    let message = message.trim_end_matches(['.', ' ', '\n']).to_owned();
     let (line, column) = position(&message);
     Error::Sql { message, line, column, hint: None }
 }

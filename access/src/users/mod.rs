@@ -109,21 +109,19 @@ impl Users {
         row.map(read).transpose()
     }
 
-    /// Sets a password (a random one for `None`), enables the account and ends its sessions. Returns the
-    /// password.
+    /// Sets a password (a random one for `None`) and ends the account's sessions; a disabled account stays
+    /// disabled. Returns the password.
     pub async fn set_password(&self, name: &str, password: Option<&str>) -> Result<String> {
         let name = normal(name);
         let (password, hash) = self.hasher.choose(&name, password).await?;
         let mut tx = self.db.begin().await?;
-        let done = sqlx::query(
-            "UPDATE users SET password_hash = $1, password_at = $2, disabled = 0 WHERE name = $3",
-        )
-        .bind(hash)
-        .bind(micros(self.clock.now()))
-        .bind(&name)
-        .execute(&mut *tx)
-        .await
-        .doing("set a password")?;
+        let done = sqlx::query("UPDATE users SET password_hash = $1, password_at = $2 WHERE name = $3")
+            .bind(hash)
+            .bind(micros(self.clock.now()))
+            .bind(&name)
+            .execute(&mut *tx)
+            .await
+            .doing("set a password")?;
         end_sessions(&mut tx, &name, done.rows_affected()).await?;
         tx.commit().await.doing("set a password")?;
         Ok(password)
@@ -133,6 +131,9 @@ impl Users {
     pub async fn set_roles(&self, name: &str, roles: &[Role]) -> Result<()> {
         if roles.is_empty() {
             return Err(Error::Invalid("a user needs a role: disable the user instead".into()));
+        }
+        if !roles.contains(&Role::Admin) {
+            self.leave_an_admin(name).await?;
         }
         self.update(name, "UPDATE users SET roles = $1 WHERE name = $2", &write_roles(roles)).await
     }
@@ -148,6 +149,7 @@ impl Users {
     /// Disables an account and ends its sessions; its history stays.
     pub async fn disable(&self, name: &str) -> Result<()> {
         let name = normal(name);
+        self.leave_an_admin(&name).await?;
         let mut tx = self.db.begin().await?;
         let done = sqlx::query("UPDATE users SET disabled = 1 WHERE name = $1")
             .bind(&name)
@@ -156,6 +158,28 @@ impl Users {
             .doing("disable a user")?;
         end_sessions(&mut tx, &name, done.rows_affected()).await?;
         tx.commit().await.doing("disable a user")
+    }
+
+    /// Lets a disabled account sign in again.
+    pub async fn enable(&self, name: &str) -> Result<()> {
+        let done = sqlx::query("UPDATE users SET disabled = 0 WHERE name = $1")
+            .bind(normal(name))
+            .execute(self.db.pool())
+            .await
+            .doing("enable a user")?;
+        if done.rows_affected() == 0 { Err(Error::UnknownUser(name.into())) } else { Ok(()) }
+    }
+
+    /// Without an admin nobody could give rights any more.
+    async fn leave_an_admin(&self, name: &str) -> Result<()> {
+        let is_admin = |user: &User| !user.disabled && user.roles.contains(&Role::Admin);
+        let admins: Vec<String> = self.list().await?.into_iter().filter(is_admin).map(|u| u.name).collect();
+        if admins == [normal(name)] {
+            return Err(Error::Invalid(format!(
+                "\"{name}\" is the last admin: give another user the role admin first"
+            )));
+        }
+        Ok(())
     }
 
     /// The principal when the password is right and the account enabled. A wrong password, an unknown

@@ -84,3 +84,18 @@ async fn a_flood_of_logins_is_answered_busy_beyond_the_queue() {
     assert!(right >= 66 && busy > 0, "{right} right, {busy} busy");
     assert!(users.verify("li", &password).await.unwrap().is_some(), "it recovers");
 }
+
+#[tokio::test]
+async fn the_last_admin_stays_and_a_reset_does_not_enable() {
+    let (_db, users) = users().await;
+    users.add("root", "Root", &[Role::Admin], None).await.unwrap();
+    users.add("wu", "Wu", &[Role::Analyst], None).await.unwrap();
+    assert!(users.disable("root").await.unwrap_err().to_string().contains("last admin"));
+    assert!(users.set_roles("root", &[Role::Ops]).await.is_err());
+    users.set_roles("wu", &[Role::Admin]).await.unwrap();
+    users.disable("root").await.unwrap();
+    users.set_password("root", None).await.unwrap();
+    assert!(users.get("root").await.unwrap().unwrap().disabled);
+    users.enable("root").await.unwrap();
+    assert!(!users.get("root").await.unwrap().unwrap().disabled);
+}
