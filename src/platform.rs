@@ -287,14 +287,11 @@ impl Platform {
     }
 
     /// Cleans and builds whatever is stale here and now rather than through the queue, for commands that
-    /// report it. A raw table that was never landed has nothing to clean yet.
+    /// report it.
     pub async fn refine(&self) -> Result<Refined> {
         let live = self.project();
         let mut refined = Refined::default();
-        for (name, spec) in &live.project.cleans {
-            if self.warehouse.snapshot(&spec.from).await?.is_none() {
-                continue;
-            }
+        for name in live.project.cleans.keys() {
             match self.warehouse.clean(name).await {
                 Ok(report) if report.already => {}
                 Ok(report) => refined.done.push(format!(

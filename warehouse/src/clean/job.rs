@@ -57,8 +57,8 @@ impl Warehouse {
     /// was rewritten or the definition changed.
     ///
     /// # Errors
-    /// `NotFound` for an unknown cleaning or a raw table that was never landed, `Invalid` for a
-    /// wrong definition, else what reading and landing report. Calling again is safe.
+    /// `NotFound` for an unknown cleaning, `Invalid` for a wrong definition, else what reading and landing
+    /// report. Calling again is safe.
     pub async fn clean(&self, name: &str) -> Result<CleanReport> {
         Cleaning::new(self, name)?.run(false).await
     }
@@ -119,6 +119,9 @@ impl<'a> Cleaning<'a> {
         let mark = self.warehouse.mark(&self.table, &self.stream).await?;
         let quarantine_mark = self.warehouse.mark(&self.rejects, &self.stream).await?;
         let seq_of = |mark: &Option<LoadMark>| mark.as_ref().map_or(0, |mark| mark.seq);
+        if self.warehouse.snapshot(&self.spec.from).await?.is_none() {
+            return self.lay_out(seq_of(&mark)).await;
+        }
         // A kill between the two commits leaves the quarantine one step ahead.
         let torn = seq_of(&quarantine_mark) > seq_of(&mark);
         let known = mark.as_ref().and_then(|mark| serde_json::from_value::<Cursor>(mark.cursor.clone()).ok());
@@ -139,6 +142,24 @@ impl<'a> Cleaning<'a> {
         self.wash(input, mark).await
     }
 
+    /// A source that has delivered nothing yet: an empty table with its columns lets what reads it be built.
+    async fn lay_out(&self, seq: i64) -> Result<CleanReport> {
+        if let Some(snapshot) = self.warehouse.snapshot(&self.table).await? {
+            return Ok(CleanReport { version: snapshot.version, already: true, ..CleanReport::default() });
+        }
+        let empty = RecordBatch::new_empty(self.cleaner.schema());
+        let staged = self.warehouse.stage(&self.table, stream::iter([Ok(empty)]).boxed()).await?;
+        let mark = LoadMark {
+            stream: self.stream.clone(),
+            seq: seq + 1,
+            // No definition has read anything, so the first rows are read from the beginning.
+            cursor: serde_json::json!(Cursor { raw: -1, definition: String::new() }),
+            operation: new_id(self.warehouse.clock().as_ref()),
+        };
+        let version = self.warehouse.publish(staged, Landing::Replace, mark).await?.version;
+        Ok(CleanReport { version, full: true, ..CleanReport::default() })
+    }
+
     /// What has to be read; None when nothing has come.
     async fn input(&self, continued: Option<i64>) -> Result<Option<Input>> {
         if let Some(version) = continued {
@@ -150,12 +171,7 @@ impl<'a> Cleaning<'a> {
                 Since::Missing | Since::Rewritten { .. } => {}
             }
         }
-        let Some(snapshot) = self.warehouse.snapshot(&self.spec.from).await? else {
-            return Err(Error::NotFound {
-                what: format!("table {}", self.spec.from),
-                hint: Some("it appears with the first sync of its source".to_owned()),
-            });
-        };
+        let Some(snapshot) = self.warehouse.snapshot(&self.spec.from).await? else { return Ok(None) };
         let version = snapshot.version;
         Ok(Some(Input { raw: self.warehouse.provider(snapshot), version, full: true }))
     }
