@@ -59,11 +59,11 @@ async fn every_planted_anomaly_is_found_in_the_first_month() {
     let mut now = start;
     while now < start + chrono::Duration::days(DAYS) {
         turn(&platform, &now).await;
-        // Hourly while people work, else every three hours: rules see enough, the test stays short.
+        // Every two hours while people work, else every four: rules see enough, the test stays short.
         let local = now + chrono::Duration::hours(8);
         let at_work =
             (8..21).contains(&local.hour()) && platform.warehouse.calendar().is_workday(local.date_naive());
-        now += chrono::Duration::hours(if at_work { 1 } else { 3 });
+        now += chrono::Duration::hours(if at_work { 2 } else { 4 });
         company.advance(now).await.unwrap();
         manual.set(now);
     }

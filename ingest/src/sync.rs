@@ -163,6 +163,7 @@ impl Ingest {
                 Err(e) => Intake::failed(source, name, e.clone()),
                 Ok(from) => Intake::new(self, source, name, of, from.as_ref()).run(progress).await,
             };
+            let report = say_set_aside(report);
             runs::finish(&self.db, &*self.parts.clock, &run, &report).await?;
             tell(source, &report);
             streams.push(report);
@@ -199,10 +200,24 @@ async fn first_columns(source: &dyn Source, of: &crate::spec::StreamSpec) -> Res
     }
 }
 
+/// Rows that did not land are said wherever warnings are read, not only counted.
+fn say_set_aside(mut report: StreamReport) -> StreamReport {
+    if report.rejected_rows > 0 {
+        report.warnings.push(format!(
+            "{} rows do not fit and were set aside with their reasons in {}_rejected",
+            report.rejected_rows, report.table
+        ));
+    }
+    report
+}
+
 fn tell(source: &str, report: &StreamReport) {
     match &report.error {
         Some(e) => {
             tracing::warn!(source.name = source, source.stream = report.stream, rows = report.rows, error.message = %e, "a stream did not land completely")
+        }
+        None if report.version.is_none() => {
+            tracing::debug!(source.name = source, source.stream = report.stream, "nothing new in a stream")
         }
         None => tracing::info!(
             source.name = source,

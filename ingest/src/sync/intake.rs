@@ -19,6 +19,8 @@ use crate::error::SourceError;
 use crate::source::{Cursor, Pull, Source};
 use crate::spec::{ModeSpec, SourceSpec, StreamSpec};
 
+/// Columns that one warning lists.
+const SHOWN_COLUMNS: usize = 8;
 const COMMIT_ROWS: usize = 200_000;
 const COMMIT_BYTES: usize = 96 << 20;
 const COMMIT_FILES: usize = 256;
@@ -209,9 +211,13 @@ impl<'i> Intake<'i> {
             .collect();
         if !gone.is_empty() {
             let file = self.spec.glob.as_ref().map_or("the source", |_| "a file");
+            let more = match gone.len().saturating_sub(SHOWN_COLUMNS) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             self.warn(vec![format!(
-                "{file} no longer has the column {}; new rows have NULL there",
-                gone.join(", ")
+                "{file} no longer has the column {}{more}; new rows have NULL there",
+                gone[..gone.len().min(SHOWN_COLUMNS)].join(", ")
             )]);
         }
     }

@@ -20,6 +20,7 @@ async fn postgres_lands_every_type_resumes_anywhere_and_explains_refusals() {
     types(&house, &mut db).await;
     ties(&house, &mut db, &url).await;
     changes(&house, &mut db).await;
+    dropped_at_the_edge(&house, &mut db).await;
     cursors_of_cast_columns(&house, &mut db).await;
     refusals(&house, server.port, &mut db).await;
 }
@@ -140,6 +141,31 @@ async fn changes(house: &House, db: &mut PgConnection) {
 }
 
 /// A numeric without digits travels as text, and must not be ordered as text.
+/// The rows that stood at the edge move on in the same moment as a column goes: they are new all the same.
+async fn dropped_at_the_edge(house: &House, db: &mut PgConnection) {
+    db.execute(
+        "CREATE TABLE gone (id int PRIMARY KEY, x text, z text, at timestamp);
+         INSERT INTO gone SELECT n, 'x', 'open', timestamp '2026-01-01' + n * interval '1 hour' FROM generate_series(1, 10) n",
+    )
+    .await
+    .unwrap();
+    let stream = spec(json!({"kind": {"postgres": {"url": "file:pg.url"}},
+        "streams": {"gone": {"table": "gone", "mode": {"incremental": {"cursor": "at"}}}}}));
+    assert_eq!(house.sync_one(&stream).await.rows, 10);
+    db.execute("ALTER TABLE gone DROP COLUMN x; UPDATE gone SET z = 'paid', at = '2026-02-01' WHERE id IN (3, 4, 10)")
+        .await
+        .unwrap();
+    let report = house.sync_one(&stream).await;
+    assert_eq!((report.rows, report.error.is_none()), (3, true), "{report:?}");
+    // What still stands at the edge is left out, what joins it lands.
+    db.execute("ALTER TABLE gone ADD COLUMN y text; INSERT INTO gone VALUES (11, 'late', '2026-02-01')")
+        .await
+        .unwrap();
+    assert_eq!(house.sync_one(&stream).await.rows, 1);
+    let landed = house.sql("select id from raw.s_gone where z = 'paid' order by id").await;
+    assert_eq!(landed, [["3"], ["4"], ["10"]]);
+}
+
 async fn cursors_of_cast_columns(house: &House, db: &mut PgConnection) {
     db.execute("CREATE TABLE numbered (id numeric); INSERT INTO numbered VALUES (998), (1000), (999)")
         .await

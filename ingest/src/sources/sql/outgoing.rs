@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use arrow::array::BooleanArray;
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::FormatOptions;
 use serde_json::json;
 
-use super::seen::{Edge, Fingerprints, check_order, landed, lost_column};
+use super::seen::{Edge, Fingerprints, check_order, landed, lost_column, up_to, value};
 use crate::error::SourceError;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::spec::{ModeSpec, StreamSpec};
@@ -149,7 +149,7 @@ impl Outgoing {
                 self.nulls += at.null_count() as u64;
                 check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
                 edge.pass(&batch, &at)?;
-                let rows = landed.leave_out(batch)?;
+                let rows = landed.leave_out(batch, &at)?;
                 // Too many to remember: from here on the read lands as one, under the cursor of its end.
                 *as_one |= edge.crowded;
                 Ok((rows, edge.cursor().unwrap_or_else(|| self.after.clone()), !*as_one))
@@ -213,17 +213,17 @@ struct Landed {
     after: Option<Cursor>,
     /// Fingerprints, crossed off one by one.
     rows: HashMap<u64, u32>,
-    /// Rows to leave out by number, when a dropped column makes fingerprints useless: the edge comes first.
+    /// Rows at the edge to leave out by number, when a dropped column makes fingerprints useless.
     skip: usize,
 }
 
 impl Landed {
-    /// The batch without rows that landed before.
-    fn leave_out(&mut self, batch: RecordBatch) -> Result<RecordBatch, SourceError> {
+    /// The batch, with its cursor column, without rows that landed before.
+    fn leave_out(&mut self, batch: RecordBatch, cursor: &ArrayRef) -> Result<RecordBatch, SourceError> {
         if let Some(after) = self.after.take()
             && lost_column(&after, &batch)
         {
-            self.skip = self.rows.drain().map(|(_, n)| n as usize).sum();
+            self.skip = at_edge(&after, cursor, self.rows.drain().map(|(_, n)| n as usize).sum())?;
         }
         if self.skip > 0 {
             let here = self.skip.min(batch.num_rows());
@@ -250,4 +250,21 @@ impl Landed {
         }
         true
     }
+}
+
+/// How many rows to leave out when those that landed cannot be told by their columns: the ones that still
+/// stand at the edge, which comes first. A row that has moved on since is new. Where more stand there than
+/// landed, none is left out: a row that lands twice is better than one that never does.
+fn at_edge(after: &Cursor, cursor: &ArrayRef, landed: usize) -> Result<usize, SourceError> {
+    let Some(edge) = after.get("at") else { return Ok(0) };
+    let mut standing = 0;
+    while standing < cursor.len() && up_to(&value(cursor, standing)?, edge) {
+        standing += 1;
+    }
+    Ok(match standing {
+        more if more > landed => 0,
+        // A batch that ends within the edge does not show all of it.
+        all if all == cursor.len() => landed,
+        some => some,
+    })
 }

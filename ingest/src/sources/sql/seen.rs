@@ -249,6 +249,11 @@ impl Edge {
     }
 }
 
+/// Whether a value is the edge or, for times, before it.
+pub(crate) fn up_to(at: &Value, edge: &Value) -> bool {
+    at == edge || matches!((micros(at), micros(edge)), (Some(at), Some(edge)) if at <= edge)
+}
+
 /// Whether a value is the last one or within the overlap behind it.
 fn near(at: &Value, last: &Value, overlap: Duration) -> bool {
     if at == last {
