@@ -93,7 +93,8 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
             stale.push(format!("mart.{name}"));
         }
     }
-    output.data(&json!({"changes": loaded.plan, "stale_models": stale}));
+    server::tell(&loaded);
+    output.data(&json!({"changes": loaded.plan, "stale_models": stale, "findings": loaded.findings}));
     if !output.json {
         output.write(&loaded.plan.to_string());
         for model in &stale {
@@ -103,7 +104,7 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
             output.write(&output.paint(Tone::Good, "every model is up to date"));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if loaded.is_good() { ExitCode::SUCCESS } else { ExitCode::from(super::WRONG) })
 }
 
 pub fn schema(out: &Path, output: &Output) -> Result<ExitCode> {
