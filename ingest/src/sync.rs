@@ -203,10 +203,11 @@ async fn first_columns(source: &dyn Source, of: &crate::spec::StreamSpec) -> Res
 /// Rows that did not land are said wherever warnings are read, not only counted.
 fn say_set_aside(mut report: StreamReport) -> StreamReport {
     if report.rejected_rows > 0 {
-        report.warnings.push(format!(
-            "{} rows do not fit and were set aside with their reasons in {}_rejected",
-            report.rejected_rows, report.table
-        ));
+        let aside = match report.rejected_rows {
+            1 => "1 row does not fit and was set aside with its reason".to_owned(),
+            n => format!("{n} rows do not fit and were set aside with their reasons"),
+        };
+        report.warnings.push(format!("{aside} in {}_rejected", report.table));
     }
     report
 }

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod files;
+mod lost_columns;
 mod mysql;
 mod postgres;
 mod real_data;

@@ -1,6 +1,7 @@
 //! What the three kinds of database share: typed columns, cursors, landing boundaries.
 
 pub(crate) mod columns;
+mod landed;
 pub(crate) mod outgoing;
 pub(crate) mod seen;
 

@@ -89,13 +89,16 @@ pub(super) async fn unpack(db: &Metadata, stream: &str, cursor: Cursor) -> Resul
 pub(super) async fn forget(db: &Metadata, stream: &str, current: &Cursor) -> Result<(), sqlx::Error> {
     let Value::Object(parts) = current else { return Ok(()) };
     let kept: Vec<&str> = parts.values().filter_map(|p| p.get("kept").and_then(Value::as_str)).collect();
-    // At most two parts are ever long: what was seen, and the names of very many columns.
+    // At most three parts are ever long: what was seen, its cells, and the names of very many columns.
     let keep = |i: usize| kept.get(i).copied().unwrap_or_default();
-    sqlx::query("DELETE FROM source_cursors WHERE stream = $1 AND digest <> $2 AND digest <> $3")
-        .bind(stream)
-        .bind(keep(0))
-        .bind(keep(1))
-        .execute(db.pool())
-        .await?;
+    sqlx::query(
+        "DELETE FROM source_cursors WHERE stream = $1 AND digest <> $2 AND digest <> $3 AND digest <> $4",
+    )
+    .bind(stream)
+    .bind(keep(0))
+    .bind(keep(1))
+    .bind(keep(2))
+    .execute(db.pool())
+    .await?;
     Ok(())
 }

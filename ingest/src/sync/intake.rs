@@ -127,7 +127,7 @@ impl<'i> Intake<'i> {
                     continue;
                 }
             };
-            self.compare(&pull.rows).await;
+            self.compare(&pull).await;
             self.warn(std::mem::take(&mut pull.warnings));
             if pull.commit {
                 pull.rows = tight(pull.rows)?;
@@ -196,13 +196,13 @@ impl<'i> Intake<'i> {
     }
 
     /// A column that the table has and the source no longer has is NULL from now on: said, not silent.
-    async fn compare(&mut self, rows: &RecordBatch) {
+    async fn compare(&mut self, pull: &Pull) {
         if std::mem::replace(&mut self.compared, true) || self.spec.path.is_some() || self.seq == 0 {
             return;
         }
         let Ok(Some(snapshot)) = self.warehouse.snapshot(&self.table).await else { return };
         let schema = &snapshot.schema;
-        let delivered = rows.schema();
+        let delivered = pull.rows.schema_ref();
         let gone: Vec<String> = schema
             .fields()
             .iter()
@@ -210,13 +210,14 @@ impl<'i> Intake<'i> {
             .map(|f| format!("`{}`", f.name()))
             .collect();
         if !gone.is_empty() {
-            let file = self.spec.glob.as_ref().map_or("the source", |_| "a file");
+            let from = pull.file.as_ref().map_or("the source".to_owned(), |f| format!("file `{}`", f.name));
+            let columns = if gone.len() == 1 { "column" } else { "columns" };
             let more = match gone.len().saturating_sub(SHOWN_COLUMNS) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
             self.warn(vec![format!(
-                "{file} no longer has the column {}{more}; new rows have NULL there",
+                "{from} no longer has the {columns} {}{more}; new rows have NULL there",
                 gone[..gone.len().min(SHOWN_COLUMNS)].join(", ")
             )]);
         }

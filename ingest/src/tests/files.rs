@@ -40,10 +40,26 @@ async fn messy_csv_lands_every_row_or_says_why_not() {
     let rejected = house.sql("select _file, _row, reason, text from raw.s_o_rejected order by _row").await;
     assert_eq!(rejected[0], ["a.csv", "4", "2 fields where the header has 3", "3,坏行"]);
     assert_eq!(rejected[1][1..], ["5", "4 fields where the header has 3", "4,5,6,7"]);
-    let runs = house.db.pool();
-    let outcome: String =
-        sqlx::query_scalar("select outcome from source_runs").fetch_one(runs).await.unwrap();
+    let (outcome, warnings): (String, String) =
+        sqlx::query_as("select outcome, warnings from source_runs").fetch_one(house.db.pool()).await.unwrap();
     assert_eq!(outcome, "ok");
+    assert!(
+        warnings.contains("2 rows do not fit and were set aside with their reasons in raw.s_o_rejected"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_most_columns_is_named_in_one_short_warning() {
+    let house = House::new().await;
+    let header: Vec<String> = (0..40).map(|i| format!("c{i}")).collect();
+    house.folder.write("drops/a.csv", format!("id,{}\n1{}\n", header.join(","), ",x".repeat(40)));
+    house.sync_one(&csv("*.csv")).await;
+    house.folder.write("drops/b.csv", "id\n2\n");
+    let report = house.sync_one(&csv("*.csv")).await;
+    let warning = report.warnings.first().unwrap();
+    assert!(warning.starts_with("file `b.csv` no longer has the columns `c0`, `c1`"), "{warning}");
+    assert!(warning.ends_with("`c7` and 32 more; new rows have NULL there"), "{warning}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

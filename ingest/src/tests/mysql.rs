@@ -79,7 +79,31 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     }
     rows.push(house.sync_one(&numbered).await.rows);
     assert_eq!(rows, [3, 0, 2, 0]);
+    dropped_at_the_edge(&house, &mut db).await;
     refusals(&house, server.port).await;
+}
+
+/// The row at the edge moves on and another takes its place in the same moment as a column goes.
+async fn dropped_at_the_edge(house: &House, db: &mut MySqlConnection) {
+    db.execute("CREATE TABLE gone (id INT PRIMARY KEY, x TEXT, z TEXT, at DATETIME)").await.unwrap();
+    db.execute("INSERT INTO gone VALUES (1, 'x', 'open', '2026-01-01'), (2, 'x', 'open', '2026-01-02')")
+        .await
+        .unwrap();
+    let stream = spec(
+        json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"gone": {"table": "gone", "mode": {"incremental": {"cursor": "at"}}}}}),
+    );
+    assert_eq!(house.sync_one(&stream).await.rows, 2);
+    for change in [
+        "ALTER TABLE gone DROP COLUMN x",
+        "UPDATE gone SET z = 'paid', at = '2026-02-01' WHERE id = 2",
+        "INSERT INTO gone VALUES (3, 'late', '2026-01-02')",
+    ] {
+        db.execute(change).await.unwrap();
+    }
+    for rows in [2, 0] {
+        assert_eq!(house.sync_one(&stream).await.rows, rows);
+    }
+    assert_eq!(house.sql("select id from raw.s_gone where z <> 'open' order by id").await, [["2"], ["3"]]);
 }
 
 async fn refusals(house: &House, port: u16) {

@@ -131,6 +131,34 @@ async fn an_api_that_sends_older_records_again_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_that_move_as_a_field_goes_all_land() {
+    let at = |hour: u32| format!("2026-01-01T{hour:02}:00:00Z");
+    let all = Arc::new(Mutex::new(
+        (1..=3).map(|i| json!({"id": i, "x": "x", "at": at(i.min(2))})).collect::<Vec<_>>(),
+    ));
+    let house = House::new().await;
+    let sent = all.clone();
+    let port =
+        serve(Arc::new(move |_, _, _| (200, vec![], json!({"items": *sent.lock().unwrap()}).to_string())))
+            .await;
+    let mode = json!({"incremental": {"cursor": "at", "param": "since"}});
+    let spec = source(&house, port, json!({"link": {}}), mode);
+    assert_eq!(house.sync_one(&spec).await.rows, 3);
+    *all.lock().unwrap() = vec![
+        json!({"id": 1, "at": at(1)}),
+        json!({"id": 4, "at": at(2)}),
+        json!({"id": 2, "at": at(5)}),
+        json!({"id": 3, "at": at(5)}),
+    ];
+    assert_eq!(house.sync_one(&spec).await.rows, 3);
+    assert_eq!(house.sync_one(&spec).await.rows, 0);
+    assert_eq!(
+        house.sql("select id from raw.s_t where x is null order by id").await.concat(),
+        ["2", "3", "4"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursor_and_link_pages_reach_the_end_and_other_hosts_get_no_token() {
     let house = House::new().await;
     let port = serve(Arc::new(|_, query, _| {

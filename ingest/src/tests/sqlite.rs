@@ -6,7 +6,7 @@ use crate::contract::resumes_anywhere;
 use crate::sources::sqlite::Sqlite;
 use crate::spec::SourceSpec;
 
-async fn writer(house: &House) -> SqlitePool {
+pub(super) async fn writer(house: &House) -> SqlitePool {
     let options = SqliteConnectOptions::new()
         .filename(house.folder.0.join("oa.db"))
         .create_if_missing(true)
@@ -14,11 +14,11 @@ async fn writer(house: &House) -> SqlitePool {
     sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
 }
 
-async fn run(db: &SqlitePool, sql: &'static str) {
+pub(super) async fn run(db: &SqlitePool, sql: &'static str) {
     sqlx::query(sql).execute(db).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
 }
 
-fn source(mode: serde_json::Value) -> SourceSpec {
+pub(super) fn source(mode: serde_json::Value) -> SourceSpec {
     spec(json!({"kind": {"sqlite": {"path": "oa.db"}}, "streams": {"t": {"table": "t", "mode": mode}}}))
 }
 

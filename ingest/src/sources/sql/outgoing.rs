@@ -1,14 +1,11 @@
 //! Batches of a database → pulls with cursors and landing boundaries.
 
-use std::collections::HashMap;
-
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::FormatOptions;
 use serde_json::json;
 
-use super::seen::{Edge, Fingerprints, check_order, landed, lost_column, up_to, value};
+use super::landed::Landed;
+use super::seen::{Edge, check_order};
 use crate::error::SourceError;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::spec::{ModeSpec, StreamSpec};
@@ -64,7 +61,7 @@ enum Mode {
     /// Upserted by cursor: reading a row twice does no harm.
     Upsert { column: String, edge: Edge },
     /// Appended by cursor: a row must come exactly once.
-    Append { column: String, edge: Edge, landed: Landed, as_one: bool },
+    Append { column: String, edge: Edge, landed: Box<Landed>, as_one: bool },
 }
 
 impl Outgoing {
@@ -76,7 +73,7 @@ impl Outgoing {
             (Some(ModeSpec::Incremental(_)), Some(column)) => Mode::Append {
                 column: column.into(),
                 edge,
-                landed: Landed { after: after.cloned(), rows: landed(after), skip: 0 },
+                landed: Box::new(Landed::new(after)),
                 as_one: false,
             },
             (Some(ModeSpec::Upsert(_)), None) => Mode::Keyed,
@@ -149,7 +146,8 @@ impl Outgoing {
                 self.nulls += at.null_count() as u64;
                 check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
                 edge.pass(&batch, &at)?;
-                let rows = landed.leave_out(batch, &at)?;
+                let rows = landed.leave_out(batch)?;
+                self.warnings.extend(landed.warning());
                 // Too many to remember: from here on the read lands as one, under the cursor of its end.
                 *as_one |= edge.crowded;
                 Ok((rows, edge.cursor().unwrap_or_else(|| self.after.clone()), !*as_one))
@@ -205,66 +203,4 @@ impl Outgoing {
         };
         Ok(self.feed.send(Ok(pull)).await?)
     }
-}
-
-/// Rows that landed before.
-struct Landed {
-    /// The cursor that says so, until the first batch was compared with it.
-    after: Option<Cursor>,
-    /// Fingerprints, crossed off one by one.
-    rows: HashMap<u64, u32>,
-    /// Rows at the edge to leave out by number, when a dropped column makes fingerprints useless.
-    skip: usize,
-}
-
-impl Landed {
-    /// The batch, with its cursor column, without rows that landed before.
-    fn leave_out(&mut self, batch: RecordBatch, cursor: &ArrayRef) -> Result<RecordBatch, SourceError> {
-        if let Some(after) = self.after.take()
-            && lost_column(&after, &batch)
-        {
-            self.skip = at_edge(&after, cursor, self.rows.drain().map(|(_, n)| n as usize).sum())?;
-        }
-        if self.skip > 0 {
-            let here = self.skip.min(batch.num_rows());
-            self.skip -= here;
-            return Ok(batch.slice(here, batch.num_rows() - here));
-        }
-        if self.rows.is_empty() || batch.num_rows() == 0 {
-            return Ok(batch);
-        }
-        let options = FormatOptions::default();
-        let marks = Fingerprints::of(&batch, &options)?;
-        let keep: BooleanArray = (0..batch.num_rows())
-            .map(|row| Some(self.rows.is_empty() || !self.cross_off(marks.row(row))))
-            .collect();
-        filter_record_batch(&batch, &keep)
-            .map_err(|e| SourceError::never(format!("cannot leave out rows: {e}")))
-    }
-
-    fn cross_off(&mut self, mark: u64) -> bool {
-        let Some(n) = self.rows.get_mut(&mark) else { return false };
-        *n -= 1;
-        if *n == 0 {
-            self.rows.remove(&mark);
-        }
-        true
-    }
-}
-
-/// How many rows to leave out when those that landed cannot be told by their columns: the ones that still
-/// stand at the edge, which comes first. A row that has moved on since is new. Where more stand there than
-/// landed, none is left out: a row that lands twice is better than one that never does.
-fn at_edge(after: &Cursor, cursor: &ArrayRef, landed: usize) -> Result<usize, SourceError> {
-    let Some(edge) = after.get("at") else { return Ok(0) };
-    let mut standing = 0;
-    while standing < cursor.len() && up_to(&value(cursor, standing)?, edge) {
-        standing += 1;
-    }
-    Ok(match standing {
-        more if more > landed => 0,
-        // A batch that ends within the edge does not show all of it.
-        all if all == cursor.len() => landed,
-        some => some,
-    })
 }

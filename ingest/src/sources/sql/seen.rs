@@ -22,6 +22,11 @@ use crate::error::SourceError;
 
 /// Fingerprints that a cursor carries at most: 1.6 MB of text, kept in the metadata database.
 pub(crate) const MOST_SEEN: usize = 100_000;
+/// Cells of those rows that a cursor carries at most, another 1.6 MB: rows of more cells cannot be compared
+/// once a column is gone.
+const MOST_CELLS: usize = 200_000;
+/// Hexadecimal digits of a cell in a cursor.
+pub(super) const CELL_DIGITS: usize = 8;
 
 const CLOCK_FORMATS: [&str; 4] =
     ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
@@ -160,13 +165,37 @@ impl<'b> Fingerprints<'b> {
             digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
         ])
     }
+
+    /// One value, by the place of its column; NULL is 0.
+    pub(super) fn cell(&self, place: usize, row: usize) -> u32 {
+        let (_, format, column) = &self.columns[place];
+        if column.is_null(row) {
+            return 0;
+        }
+        let digest = Sha256::digest(format.value(row).to_string().as_bytes());
+        u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]).max(1)
+    }
+
+    /// Where a column is, by the name that a cursor carries.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|(of, ..)| counted(of) == name)
+    }
+
+    /// Whether columns other than these hold anything.
+    pub(super) fn has_values_beside(&self, names: &[String]) -> bool {
+        self.columns.iter().any(|(name, _, column)| {
+            column.null_count() < column.len() && !names.iter().any(|n| *n == counted(name))
+        })
+    }
+
+    fn cells(&self, row: usize) -> Vec<u32> {
+        (0..self.columns.len()).map(|place| self.cell(place, row)).collect()
+    }
 }
 
-/// A column that the committed fingerprints count and these rows no longer have: then the fingerprints
-/// of the same rows differ.
-pub(crate) fn lost_column(cursor: &Value, batch: &RecordBatch) -> bool {
-    let counted = cursor.get("columns").and_then(Value::as_str).unwrap_or_default();
-    counted.split('\n').any(|name| !name.is_empty() && batch.column_by_name(name).is_none())
+/// A column's name in the list of a cursor, which has one a line.
+pub(super) fn counted(name: &str) -> String {
+    name.replace('\n', " ")
 }
 
 /// Rows that landed before, as a multiset to be crossed off.
@@ -181,10 +210,18 @@ pub(crate) fn landed(cursor: Option<&Value>) -> HashMap<u64, u32> {
     rows
 }
 
+/// A row at the edge.
+struct Standing {
+    at: Value,
+    mark: u64,
+    /// Empty when the rows have more cells than a cursor can carry.
+    cells: Vec<u32>,
+}
+
 /// The rows at the edge of what has been read so far.
 pub(crate) struct Edge {
     overlap: Duration,
-    rows: VecDeque<(Value, u64)>,
+    rows: VecDeque<Standing>,
     pub(crate) last: Option<Value>,
     /// Names of the columns that count, one a line.
     columns: String,
@@ -203,7 +240,8 @@ impl Edge {
         let last = value(cursor, end)?;
         let options = FormatOptions::default();
         let marks = Fingerprints::of(batch, &options)?;
-        self.columns = marks.columns.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join("\n");
+        self.columns = marks.columns.iter().map(|(name, ..)| counted(name)).collect::<Vec<_>>().join("\n");
+        let most_with_cells = MOST_CELLS / marks.columns.len().max(1);
         let mut fresh = VecDeque::new();
         let mut whole_batch = true;
         for row in (0..=end).rev() {
@@ -213,12 +251,13 @@ impl Edge {
                 break;
             }
             if fresh.len() < MOST_SEEN + 1 {
-                fresh.push_front((at, marks.row(row)));
+                let cells = if fresh.len() < most_with_cells { marks.cells(row) } else { Vec::new() };
+                fresh.push_front(Standing { at, mark: marks.row(row), cells });
             }
         }
         if whole_batch {
             let overlap = self.overlap;
-            self.rows.retain(|(at, _)| near(at, &last, overlap));
+            self.rows.retain(|row| near(&row.at, &last, overlap));
             // Crowded stays crowded while the same group goes on: its earlier rows were let go.
             self.crowded &= self.last.as_ref().is_some_and(|before| near(before, &last, overlap));
         } else {
@@ -229,6 +268,9 @@ impl Edge {
         if self.rows.len() > MOST_SEEN {
             self.crowded = true;
             self.rows.clear();
+        }
+        if self.rows.len() > most_with_cells {
+            self.rows.iter_mut().for_each(|row| row.cells = Vec::new());
         }
         self.last = Some(last);
         Ok(())
@@ -244,14 +286,14 @@ impl Edge {
         if self.crowded {
             return Some(json!({"at": at, "whole": true}));
         }
-        let seen: String = self.rows.iter().map(|(_, mark)| format!("{mark:016x}")).collect();
-        Some(json!({"at": at, "seen": seen, "columns": self.columns}))
+        let seen: String = self.rows.iter().map(|row| format!("{:016x}", row.mark)).collect();
+        let mut cursor = json!({"at": at, "seen": seen, "columns": self.columns});
+        if self.rows.iter().all(|row| !row.cells.is_empty()) {
+            let cells = self.rows.iter().flat_map(|row| &row.cells);
+            cursor["cells"] = cells.map(|cell| format!("{cell:0CELL_DIGITS$x}")).collect::<String>().into();
+        }
+        Some(cursor)
     }
-}
-
-/// Whether a value is the edge or, for times, before it.
-pub(crate) fn up_to(at: &Value, edge: &Value) -> bool {
-    at == edge || matches!((micros(at), micros(edge)), (Some(at), Some(edge)) if at <= edge)
 }
 
 /// Whether a value is the last one or within the overlap behind it.
