@@ -13,7 +13,7 @@ use rules::ChannelSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
-use store::{Problem, Secret, Span, StoreSpec};
+use store::{Limits, Problem, Secret, Span, StoreSpec};
 use warehouse::Title;
 
 /// The configuration of a site.
@@ -35,6 +35,9 @@ pub struct Config {
     /// Limits of a query.
     #[serde(default)]
     pub query: QueryConfig,
+    /// How much is taken from callers and files; each has a default that most companies never reach.
+    #[serde(default)]
+    pub limits: Limits,
     /// How long people stay signed in.
     #[serde(default)]
     pub sessions: SessionSettings,
@@ -202,6 +205,7 @@ impl Config {
                 config.metadata,
                 config.listen,
                 config.query,
+                config.limits,
                 config.sessions,
                 config.outbound
             ])

@@ -79,6 +79,11 @@ impl Platform {
     ) -> Result<Arc<Self>> {
         let project = loaded.project.clone();
         let (config, folder) = (&project.config, project.dir.as_path());
+        if !config.limits.install() {
+            tracing::warn!(
+                "`limits:` of this project are not in force: another project of this process came first"
+            );
+        }
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;

@@ -5,6 +5,7 @@
 //! land, resume), then one file a kind below `sources` and one a file format below `formats`.
 
 mod error;
+mod ledger;
 mod source;
 mod spec;
 mod sync;
@@ -16,6 +17,7 @@ mod sources;
 mod contract;
 
 pub use error::{Error, SourceError};
+pub use ledger::Changed;
 pub use source::{Cursor, Pull, Source, Stream};
 pub use spec::*;
 pub use sync::{Ingest, Progress, Quiet, StreamReport, SyncReport, TestReport};

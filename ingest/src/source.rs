@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use crate::error::SourceError;
+use crate::ledger::Changed;
 use crate::spec::StreamSpec;
 
 /// Where reading stands, opaque to everyone but the source that wrote it.
@@ -36,6 +37,8 @@ pub struct Pull {
     pub file: Option<FilePart>,
     /// What a person should know although reading went on.
     pub warnings: Vec<String>,
+    /// Cells since the last pull that could not be kept as delivered. Their rows are in `rows`.
+    pub changed: Vec<Changed>,
 }
 
 /// Which file a pull belongs to.

@@ -7,6 +7,7 @@
 
 mod clock;
 mod error;
+mod limits;
 mod problem;
 mod secret;
 
@@ -24,6 +25,7 @@ pub use clock::{Clock, ManualClock, ScaledClock, SharedClock, SystemClock, Times
 pub use error::{Error, Result};
 pub use jobs::{Finished, Job, JobError, Outcome, Queue, Runner};
 pub use lease::FolderLease;
+pub use limits::{Limits, limits};
 pub use metadata::{Metadata, Transaction, from_micros, micros};
 pub use objects::{Objects, S3Spec, StoreSpec};
 pub use outbox::{Claimed, Effect, Outbox};

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::SourceError;
+use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, FilePart, Pull};
 
 /// Rows per batch.
@@ -65,6 +66,7 @@ pub(crate) struct Sink {
     held: Option<RecordBatch>,
     rejected: Rejected,
     warnings: Vec<String>,
+    changes: Changes,
 }
 
 /// `_file` and `_loaded_at` are the same in every row: built once per batch length.
@@ -104,6 +106,7 @@ impl Sink {
             held: None,
             rejected: Rejected::default(),
             warnings: Vec::new(),
+            changes: Changes::default(),
         }
     }
 
@@ -158,6 +161,11 @@ impl Sink {
         }
     }
 
+    /// Notes a cell that could not be kept as delivered; `first` says where it stands.
+    pub(crate) fn changed(&mut self, column: &str, how: &str, first: impl FnOnce() -> String) {
+        self.changes.note(column, how, first);
+    }
+
     /// Ends the file: everything up to here may be committed.
     pub(crate) fn finish(mut self) -> Result<(), Stop> {
         let last = match self.held.take() {
@@ -183,6 +191,7 @@ impl Sink {
             commit,
             file: Some(self.part.clone()),
             warnings: std::mem::take(&mut self.warnings),
+            changed: self.changes.take(),
         };
         Ok(self.feed.put(Ok(pull))?)
     }

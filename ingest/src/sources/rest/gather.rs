@@ -264,6 +264,7 @@ impl Out<'_> {
             commit,
             file: None,
             warnings: std::mem::take(&mut self.warnings),
+            changed: Vec::new(),
         };
         Ok(self.feed.put(Ok(pull))?)
     }

@@ -200,6 +200,7 @@ impl Outgoing {
             commit,
             file: None,
             warnings: std::mem::take(&mut self.warnings),
+            changed: Vec::new(),
         };
         Ok(self.feed.send(Ok(pull)).await?)
     }
