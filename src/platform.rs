@@ -14,7 +14,7 @@ use access::{Audit, Outbound, Principal, Sessions, Users};
 use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
-use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock};
+use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock, SystemClock};
 use warehouse::{Definitions, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
 use crate::config::Config;
@@ -87,7 +87,9 @@ impl Platform {
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;
-        let sessions = Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions).await?;
+        // A simulated company's days are minutes, but people sign in by their own clock.
+        let wall = if demo_speed.is_some() { Arc::new(SystemClock) } else { clock.clone() };
+        let sessions = Sessions::open(db.clone(), wall, users.clone(), config.sessions).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         let outbound = Outbound::new(config.outbound.clone())?;
         let warehouse = Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;

@@ -6,5 +6,7 @@
 mod anomalies;
 mod architecture;
 mod bad_input;
+mod doors;
+mod fuzz;
 mod support;
 mod walk;

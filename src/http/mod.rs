@@ -4,12 +4,18 @@
 mod access;
 mod alerts;
 mod auth;
+mod connections;
 mod dashboards;
 mod error;
 mod health;
+mod host;
+mod listener;
 mod live;
 mod metrics;
 mod openapi;
+mod paced;
+mod panics;
+mod peer;
 mod project;
 mod quarantine;
 mod refusals;
@@ -18,31 +24,31 @@ mod rules;
 mod sources;
 mod sql;
 mod tables;
+mod tls;
+mod turns;
 mod web;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::access::Permission as Need;
-use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use tower_http::compression::CompressionLayer;
 
 pub use error::Refusal;
+pub use listener::serve;
+pub use peer::{Network, Peer};
 pub use routes::{Caller, Route};
+pub use tls::TlsSpec;
 
 use crate::platform::Platform;
 use routes::Routes;
 
 /// What handlers share.
 pub type App = Arc<Platform>;
-
-/// The address a request came from.
-#[derive(Debug, Clone)]
-pub struct Peer(pub String);
 
 /// The largest request body: definitions and SQL are text, nothing is uploaded.
 const BODY_BYTES: usize = 1 << 20;
@@ -105,22 +111,27 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
 
 /// The whole door, ready to serve.
 pub fn router(app: App) -> Router {
+    let config = app.project().project.config.clone();
+    let (places, _) = listener::places(&config.limits);
+    let turns = turns::Turns::new(places / 2, config.limits.streams_per_user);
+    let names = host::Names::of(config.public_url.as_deref());
+    let trusted: Arc<[Network]> = config.trusted_proxies.clone().into();
     let (routes, _) = routes(app.clone());
     routes
         .fallback(web::page)
-        .layer(middleware::from_fn(peer))
-        .layer(middleware::from_fn(headers))
+        .layer(middleware::from_fn_with_state(names, host::known))
+        .layer(middleware::from_fn_with_state(app.clock.clone(), panics::answered))
+        .layer(Extension(turns))
+        .layer(middleware::from_fn_with_state(Secure(config.encrypted()), headers))
+        .layer(middleware::from_fn_with_state(trusted, peer::note))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CompressionLayer::new())
         .with_state(app)
 }
 
-/// Notes who calls, for login limits and the audit. No proxy header is believed.
-async fn peer(mut request: Request, next: Next) -> Response {
-    let ip = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
-    request.extensions_mut().insert(Peer(ip.unwrap_or_else(|| "unknown".into())));
-    next.run(request).await
-}
+/// Readers come over https by configuration, whatever the last hop to us is.
+#[derive(Debug, Clone, Copy)]
+struct Secure(bool);
 
 /// What the framework itself refuses (a body that is no JSON, a wrong method) is told like all refusals.
 async fn in_one_form(response: Response) -> Response {
@@ -140,7 +151,8 @@ async fn in_one_form(response: Response) -> Response {
 }
 
 /// Headers every answer carries.
-async fn headers(request: Request, next: Next) -> Response {
+async fn headers(State(Secure(https)): State<Secure>, request: Request, next: Next) -> Response {
+    let https = https || request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
     let api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     if api && response.status().is_client_error() {
@@ -150,6 +162,9 @@ async fn headers(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     if api {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -55,6 +55,14 @@ export function tail(line: Line): (number | null)[] {
   return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
 }
 
+/** Shares that all lie high are told apart only on a scale of their own; amounts are measured from nothing. */
+export function fromZero(lines: Line[], share: boolean): boolean {
+  const seen = lines.flatMap((line) => [...line.values, ...(line.before ?? [])]).filter((v) => v !== null);
+  if (!share || seen.length === 0) return true;
+  const low = Math.min(...seen);
+  return low < Math.max(...seen) / 2;
+}
+
 export function lineOption(
   { lines }: Lines,
   labels: string[],
@@ -62,6 +70,7 @@ export function lineOption(
   tick: (n: number) => string,
   compare: boolean,
   shown?: (i: number) => boolean,
+  share = false,
 ): ChartOption {
   const series: Series[] = [];
   const few = labels.length < 3;
@@ -104,5 +113,8 @@ export function lineOption(
       });
     }
   }
-  return timeOption(labels, series, ink, tick, true, shown);
+  const option = timeOption(labels, series, ink, tick, fromZero(lines, share), shown);
+  const top = Math.max(...lines.flatMap((line) => line.values.map((v) => v ?? 0)));
+  // No share is more than the whole, so neither is its axis.
+  return share && top <= 1 && top > 0.8 ? { ...option, yAxis: { ...option.yAxis, max: 1 } } : option;
 }

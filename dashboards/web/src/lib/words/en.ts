@@ -114,6 +114,7 @@ export const en: Words = {
   'state.notFound': 'Page not found',
   'state.notFoundWhy': 'The address may be wrong, or you may not have the right to see it.',
   'state.home': 'Back to home',
+  'dashboards.old': 'These are earlier numbers, not updated: {why}',
   'error.offline': 'The server cannot be reached. Check the network or try again later.',
   'error.forbidden': 'You do not have the right to see this.',
   'error.wrong_login': 'Wrong user name or password.',

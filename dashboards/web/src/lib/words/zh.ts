@@ -113,6 +113,7 @@ export const zh = {
   'state.notFound': '找不到这个页面',
   'state.notFoundWhy': '地址可能有误，或者你没有查看它的权限。',
   'state.home': '回到首页',
+  'dashboards.old': '以下是之前的数字，没有更新：{why}',
   'error.offline': '连不上服务器，请检查网络或稍后重试。',
   'error.forbidden': '你没有查看这些内容的权限。',
   'error.wrong_login': '用户名或密码不对。',
