@@ -43,6 +43,9 @@ impl From<warehouse::Error> for Refusal {
             E::Cancelled => {
                 Refusal::new(StatusCode::CONFLICT, "cancelled", "Cancelled", "the query was cancelled")
             }
+            E::Internal { .. } => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed here", detail)
+            }
             E::Invalid { message } => Refusal::bad_request(message),
             E::SchemaChanged { .. } | E::Unsupported { .. } | E::Check { .. } | E::Damaged { .. } => {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "table", "The table cannot be read", detail)

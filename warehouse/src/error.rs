@@ -36,6 +36,9 @@ pub enum Error {
     Timeout { seconds: u64 },
     #[error("the query was cancelled")]
     Cancelled,
+    /// A fault of the program; the log has it under the same id.
+    #[error("a fault of the program ended this (id {id}); the log of the server tells more under that id")]
+    Internal { id: String },
     /// Someone else wrote to the table meanwhile: read again and retry.
     #[error("{table}: {message}; read the table again and retry")]
     Conflict { table: TableName, message: String },
