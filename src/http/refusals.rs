@@ -10,7 +10,7 @@ impl From<warehouse::Error> for Refusal {
         let detail = error.to_string();
         match error {
             E::NotFound { what, hint } => {
-                let refusal = Refusal::not_found(what);
+                let refusal = Refusal::not_found(format!("{what} was not found"));
                 Refusal { hint, ..refusal }
             }
             E::Sql { message, line, column, hint } => {

@@ -13,6 +13,7 @@ mod error;
 mod memory;
 mod range;
 mod table;
+mod words;
 
 mod calendar;
 mod lineage;
@@ -50,7 +51,7 @@ pub use log::{DataFile, Snapshot};
 pub use range::Range;
 pub use session::audit::PastQuery;
 pub use session::functions::sql_functions;
-pub use session::{Answer, Session};
+pub use session::{Answer, Session, row_bytes};
 pub use since::Since;
 pub use system::SystemTable;
 pub use table::{TableName, Title, Zone};

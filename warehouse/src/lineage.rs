@@ -12,6 +12,7 @@ use store::{Problem, limits, nearest};
 use crate::bounds::{bounded, expanded, on_large_stack};
 use crate::error::Error;
 use crate::table::{TableName, Zone};
+use crate::words::translate;
 
 /// The name of the one catalogue, as in `guanlan.mart.orders`.
 pub(crate) const CATALOGUE: &str = "guanlan";
@@ -89,8 +90,9 @@ impl ast::Visitor for Functions {
 
 /// The single statement of a text, within the bounds of what can be planned.
 pub(crate) fn one_statement(sql: &str) -> Result<Statement, Error> {
-    let statement = parsed(sql)?;
+    let mut statement = parsed(sql)?;
     on_large_stack(|| expanded(&statement)).map_err(too_much)?;
+    on_large_stack(|| translate(&mut statement));
     Ok(statement)
 }
 

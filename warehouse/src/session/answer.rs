@@ -53,15 +53,20 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     /// Up to `max_rows` rows in at most 32 MiB, and whether there were more. The rest is not computed.
     pub async fn collect(self, max_rows: usize) -> Result<(Vec<RecordBatch>, bool)> {
+        self.collect_within(max_rows, COLLECTED).await
+    }
+
+    /// Up to `max_rows` rows in at most `max_bytes`, and whether there were more. The rest is not computed.
+    pub async fn collect_within(self, max_rows: usize, max_bytes: usize) -> Result<(Vec<RecordBatch>, bool)> {
         let mut stream = self.stream;
         let (mut batches, mut rows, mut held) = (vec![], 0usize, 0usize);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(Error::from_datafusion)?;
-            let size = bytes(&batch);
+            let size = row_bytes(&batch);
             let mut room = max_rows - rows;
-            if held + size > COLLECTED {
+            if held + size > max_bytes {
                 // As many of its rows as fit on average.
-                room = room.min(batch.num_rows() * (COLLECTED - held) / size);
+                room = room.min(batch.num_rows().saturating_mul(max_bytes - held) / size);
             }
             if batch.num_rows() > room {
                 if room > 0 {
@@ -133,7 +138,7 @@ async fn pump(mut rows: SendableRecordBatchStream, reader: mpsc::Sender<Piece>, 
 }
 
 /// Bytes of the rows themselves. Batches are often slices of a large one, which each would count whole.
-fn bytes(batch: &RecordBatch) -> usize {
+pub fn row_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| data_bytes(&column.to_data())).sum()
 }
 
