@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 use crate::calendar::Calendar;
 use crate::catalog::{Catalog, TableChanged, TableInfo};
 use crate::clean::CleanSpec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::Snapshot;
 use crate::metric::{self, MetricSpec};
 use crate::model::{self, ModelSpec};

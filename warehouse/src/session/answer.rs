@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::stream::{self, BoxStream};
@@ -139,17 +139,16 @@ async fn pump(mut rows: SendableRecordBatchStream, reader: mpsc::Sender<Piece>, 
 
 /// Bytes of the rows themselves. Batches are often slices of a large one, which each would count whole.
 pub fn row_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| data_bytes(&column.to_data())).sum()
+    batch.columns().iter().map(column_bytes).sum()
 }
 
-fn data_bytes(data: &ArrayData) -> usize {
-    // Views share buffers that their slice does not count.
-    let shared = match data.data_type() {
-        DataType::Utf8View | DataType::BinaryView => data.buffers().iter().skip(1).map(|b| b.len()).sum(),
-        _ => 0,
-    };
-    let own = data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size());
-    own + shared
+fn column_bytes(column: &ArrayRef) -> usize {
+    // Values of views may share their bytes, and are written out for each.
+    if let Some(texts) = column.as_string_view_opt() {
+        return texts.lengths().map(|length| length as usize + 16).sum();
+    }
+    let data = column.to_data();
+    data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
 }
 
 /// What a query's task tells its reader.

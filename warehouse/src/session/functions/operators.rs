@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use datafusion::arrow::compute::{cast, kernels::numeric};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, Result as DfResult, ScalarValue, plan_err};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
@@ -116,10 +116,6 @@ impl ScalarUDFImpl for Checked {
     }
 
     /// Columns are called as they were with the operator itself.
-    fn display_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(between(&self.op.to_string(), args.iter().map(ToString::to_string)))
-    }
-
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         Ok(between(&self.op.to_string(), args.iter().map(|arg| arg.schema_name().to_string())))
     }
@@ -132,6 +128,11 @@ impl ScalarUDFImpl for Checked {
         let [left, right] = args else { return plan_err!("{} takes two numbers", self.name) };
         let (left, right) = BinaryTypeCoercer::new(left, &self.op, right).get_input_types()?;
         Ok(vec![left, right])
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(typed(self.name, self.return_type(&kinds)?, &args))
     }
 
     fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
@@ -149,6 +150,11 @@ impl ScalarUDFImpl for Checked {
     }
 }
 
+/// Unknown where a part is.
+fn typed(name: &str, kind: DataType, args: &ReturnFieldArgs) -> FieldRef {
+    Arc::new(Field::new(name, kind, args.arg_fields.iter().any(|field| field.is_nullable())))
+}
+
 fn between(op: &str, args: impl Iterator<Item = String>) -> String {
     args.collect::<Vec<_>>().join(&format!(" {op} "))
 }
@@ -164,10 +170,6 @@ impl ScalarUDFImpl for Concat {
         "concatenated"
     }
 
-    fn display_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(between("||", args.iter().map(ToString::to_string)))
-    }
-
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
         Ok(between("||", args.iter().map(|arg| arg.schema_name().to_string())))
     }
@@ -178,6 +180,10 @@ impl ScalarUDFImpl for Concat {
 
     fn coerce_types(&self, args: &[DataType]) -> DfResult<Vec<DataType>> {
         Ok(vec![DataType::Utf8; args.len()])
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
+        Ok(typed(self.name(), DataType::Utf8, &args))
     }
 
     fn return_type(&self, _: &[DataType]) -> DfResult<DataType> {

@@ -116,7 +116,7 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn set_monotonicity(&self, of: &DataType) -> SetMonotonicity {
-        self.inner.set_monotonicity(of)
+        self.inner.inner().set_monotonicity(of)
     }
 
     fn value_from_stats(&self, args: &StatisticsArgs) -> Option<ScalarValue> {
@@ -396,10 +396,6 @@ impl GroupsAccumulator for Groups {
         let groups: Vec<usize> = (0..rows).collect();
         one.update_batch(values, &groups, filter, rows)?;
         one.state(EmitTo::All)
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        true
     }
 
     fn size(&self) -> usize {

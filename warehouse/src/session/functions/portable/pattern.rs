@@ -319,9 +319,12 @@ impl Pattern {
                 Piece::Second => second = digits(2)?,
                 Piece::Millis => nanos = digits(3)? * 1_000_000,
                 Piece::Micros => {
-                    let before = rest.len();
-                    let value = digits(6)?;
-                    nanos = value * 10u32.pow(9 - (before - rest.len()).clamp(1, 6) as u32);
+                    // `.5` is half a second.
+                    rest = rest.trim_start();
+                    let len = rest.bytes().take(6).take_while(u8::is_ascii_digit).count();
+                    let value: u32 = rest[..len].parse().map_err(|_| wrong("a number is missing"))?;
+                    nanos = value * 10u32.pow(9 - len as u32);
+                    rest = &rest[len..];
                 }
                 Piece::DayOfYear => ordinal = Some(digits(3)?),
                 Piece::Half { .. } => {
