@@ -185,10 +185,11 @@ async fn random_statements_meet_no_fault() {
     let house = house_with(Settings { timeout: Duration::from_secs(2), ..settings() }).await;
     let mut random = StdRng::seed_from_u64(7);
     let started = Instant::now();
+    let analyst = person(Role::Analyst);
     let mut faults = vec![];
     while started.elapsed() < Duration::from_secs(seconds) {
         let sql = statement(&mut random);
-        let asked = ask(&house, &person(Role::Analyst), &sql);
+        let asked = ask(&house, &analyst, &sql);
         match tokio::time::timeout(Duration::from_secs(20), asked).await {
             Ok(Err(error @ Error::Internal { .. })) => faults.push(format!("{sql}: {error}")),
             Ok(_) => {}
