@@ -315,10 +315,13 @@ fn list(tokens: &[TokenWithSpan], open: usize) -> Option<(usize, usize)> {
 /// # Errors
 /// Says what grows and what to do.
 pub(crate) fn expanded(statement: &Statement) -> Result<(), Problem> {
-    let Statement::Statement(inner) = statement else { return Ok(()) };
-    match inner.visit(&mut Expansion::default()) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(problem) => Err(problem),
+    match statement {
+        Statement::Statement(inner) => match inner.visit(&mut Expansion::default()) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(problem) => Err(problem),
+        },
+        Statement::Explain(explain) => expanded(&explain.statement),
+        _ => Ok(()),
     }
 }
 
@@ -470,6 +473,7 @@ mod tests {
         let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap());
         assert!(check(&format!("{sql} select * from t29")).is_err());
         assert!(check("with a as (select * from t), b as (select * from a, a) select * from b, b").is_ok());
+        assert!(check(&format!("explain {sql} select * from t29")).is_err());
         assert!(check("select 1 from t group by cube(a, b, c, d, e, f, g, h, i, j, k)").is_err());
     }
 }

@@ -276,6 +276,11 @@ impl Warehouse {
         self.0.running.cancel(query_id, may)
     }
 
+    /// Cancels every query that runs, so that a stop need not wait for them.
+    pub fn cancel_all(&self) {
+        self.0.running.cancel_all();
+    }
+
     /// Runs a build or another long work on the threads of queries, which have large stacks and answer no requests.
     /// Dropping the future ends the work at its next pause; a panic in it is [`Error::Internal`].
     pub async fn on_workers<T: Send + 'static>(

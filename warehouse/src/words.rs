@@ -27,8 +27,10 @@ const JOINED: [&str; 3] = ["group_concat", "wm_concat", "listagg"];
 
 /// Writes a statement as the engine understands it.
 pub(crate) fn translate(statement: &mut Statement) {
-    if let Statement::Statement(inner) = statement {
-        let _ = VisitMut::visit(inner, &mut Words);
+    match statement {
+        Statement::Statement(inner) => drop(VisitMut::visit(inner, &mut Words)),
+        Statement::Explain(explain) => translate(&mut explain.statement),
+        _ => {}
     }
 }
 
@@ -111,8 +113,10 @@ fn text(text: String) -> Expr {
 
 /// Gives columns that would have the same name a number: `count(*)`, `count(*)_2`.
 pub(crate) fn distinct_names(statement: &mut Statement) {
-    if let Statement::Statement(inner) = statement {
-        let _ = VisitMut::visit(inner, &mut Names);
+    match statement {
+        Statement::Statement(inner) => drop(VisitMut::visit(inner, &mut Names)),
+        Statement::Explain(explain) => distinct_names(&mut explain.statement),
+        _ => {}
     }
 }
 

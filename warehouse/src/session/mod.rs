@@ -26,6 +26,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
 use store::nearest;
 
 pub use answer::{Answer, row_bytes};
@@ -154,10 +155,10 @@ impl Session {
         let statement = one_statement(sql)?;
         gate::admit(&statement, self.all())?;
         self.known(&statement).await?;
-        let plan = match context.state().statement_to_plan(statement.clone()).await {
+        let plan = match context.state().statement_to_plan(statement).await {
             // Other databases answer with two columns of one name; ours get a number.
             Err(error) if error.strip_backtrace().contains("require unique expression names") => {
-                let mut statement = statement;
+                let mut statement = one_statement(sql)?;
                 distinct_names(&mut statement);
                 context.state().statement_to_plan(statement).await?
             }
@@ -173,10 +174,16 @@ impl Session {
     /// A table that exists but may not be read is "not found" too.
     async fn known(&self, statement: &Statement) -> Result<()> {
         let zones = self.zones();
+        // SHOW names all of the information schema by itself.
+        let shows = matches!(
+            statement,
+            Statement::Statement(inner)
+                if matches!(**inner, ast::Statement::ShowColumns { .. } | ast::Statement::ShowTables { .. })
+        );
         for reference in tables_of(statement)? {
             let Some(name) = name_of(&reference).map_err(|e| self.suggest(&reference, e))? else {
                 // The information schema finds its tables however their names are written.
-                if reference.table().eq_ignore_ascii_case("df_settings") && !self.all() {
+                if reference.table().eq_ignore_ascii_case("df_settings") && !self.all() && !shows {
                     return Err(Error::NotFound { what: format!("table {reference}"), hint: None });
                 }
                 continue;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ExprSchema, Result as DfResult, plan_err};
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, exists, lit,
-    not_exists,
+    not_exists, scalar_subquery,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -131,16 +132,21 @@ fn as_exists(search: InSubquery, schema: &DFSchema) -> DfResult<Expr> {
         let plan = Arc::new(plan);
         if negated { not_exists(plan) } else { exists(plan) }
     };
-    let only = |condition: Expr| LogicalPlanBuilder::from(plan.as_ref().clone()).filter(condition);
+    let whole = || LogicalPlanBuilder::from(plan.as_ref().clone());
     if !outer_ref_columns.is_empty() {
         let unknown = equal.or(value.is_null()).or(outside.is_null());
-        return Ok(found(only(unknown)?.build()?));
+        return Ok(found(whole().filter(unknown)?.build()?));
     }
     // Parts that need no row of the outside are looked at once, by their first row.
-    let first = |builder: LogicalPlanBuilder| builder.limit(0, Some(1))?.build();
-    let matches = if constant { found(first(only(equal)?)?) } else { found(only(equal)?.build()?) };
-    let missing = found(first(only(value.is_null())?)?);
-    let any = found(first(LogicalPlanBuilder::from(plan.as_ref().clone()))?);
+    let first = |rows: LogicalPlanBuilder| -> DfResult<Expr> {
+        let rows = rows.limit(0, Some(1))?.aggregate(Vec::<Expr>::new(), vec![count(lit(1i64))])?.build()?;
+        let rows = scalar_subquery(Arc::new(rows));
+        Ok(if negated { rows.eq(lit(0i64)) } else { rows.gt(lit(0i64)) })
+    };
+    let matches = whole().filter(equal)?;
+    let matches = if constant { first(matches)? } else { found(matches.build()?) };
+    let missing = first(whole().filter(value.is_null())?)?;
+    let any = first(whole())?;
     Ok(if negated {
         matches.and(missing).and(expr.is_not_null().or(any))
     } else {

@@ -187,6 +187,11 @@ impl Registry {
         found.inspect(|query| query.end(Why::Cancelled)).is_some()
     }
 
+    /// Cancels every query, for the end of the program.
+    pub(crate) fn cancel_all(&self) {
+        self.lock().values().for_each(|query| query.end(Why::Cancelled));
+    }
+
     /// How many queries of people run.
     pub(super) fn busy(&self) -> usize {
         self.lock().values().filter(|query| query.class == Class::Person).count()

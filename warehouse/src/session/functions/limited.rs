@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::{cast, concat};
-use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, TimeUnit};
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
@@ -102,6 +103,10 @@ enum Growth {
     ArrayResize,
     /// range(from, to, step)
     Series,
+    /// concat_ws(separator, …)
+    Separated,
+    /// array_to_string(list, separator)
+    Listed,
     /// At most so many times all arguments together.
     Sum(u64),
     /// No larger than its arguments, but slow.
@@ -119,7 +124,7 @@ const LIMITED: [(&str, Growth); 40] = [
     ("range", Growth::Series),
     ("generate_series", Growth::Series),
     ("concat", Growth::Sum(1)),
-    ("concat_ws", Growth::Sum(64)),
+    ("concat_ws", Growth::Separated),
     ("array_concat", Growth::Sum(1)),
     ("array_append", Growth::Sum(1)),
     ("array_prepend", Growth::Sum(1)),
@@ -127,7 +132,7 @@ const LIMITED: [(&str, Growth); 40] = [
     ("struct", Growth::Sum(1)),
     ("named_struct", Growth::Sum(1)),
     ("map", Growth::Sum(1)),
-    ("array_to_string", Growth::Sum(8)),
+    ("array_to_string", Growth::Listed),
     ("string_to_array", Growth::Sum(8)),
     ("overlay", Growth::Sum(1)),
     ("translate", Growth::Sum(4)),
@@ -200,6 +205,14 @@ impl ScalarUDFImpl for Bounded {
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
         let inner = self.inner.inner().with_updated_config(config)?;
         Some(ScalarUDF::new_from_impl(Bounded { inner: Arc::new(inner), growth: self.growth }))
+    }
+
+    /// What is slow may be written in a faster way; what grows must stay in its bounds.
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
+        if self.growth == Growth::Slow {
+            return self.inner.simplify(args, info);
+        }
+        Ok(ExprSimplifyResult::Original(args))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -303,20 +316,29 @@ impl Growth {
                 })
             }
             Growth::Series => {
-                // Dates and moments step by intervals, by a day or more in all but mistakes.
-                let dates = args.args.first().is_some_and(|a| !a.data_type().is_integer());
-                let stepped = args.args.len() > 2;
-                let (from, to) = (whole(0), if args.args.len() > 1 { whole(1) } else { whole(0) });
-                let step = whole(2);
+                let one = args.args.len() < 2;
+                let (from, to, step) =
+                    (whole(0), whole(if one { 0 } else { 1 }), Step::new(arg(0), arg(2), rows));
                 weigh(&|row| {
-                    let first = if args.args.len() > 1 { from.of(row).unwrap_or(0) } else { 0 };
+                    let first = if one { 0 } else { from.of(row).unwrap_or(0) };
                     let span = (i128::from(to.of(row).unwrap_or(0)) - i128::from(first)).unsigned_abs();
-                    let step = match step.of(row) {
-                        Some(step) if stepped && !dates => u128::from(step.unsigned_abs().max(1)),
-                        _ => 1,
-                    };
-                    let step = if dates { span_of_day(arg(0)) } else { step };
-                    u64::try_from((span / step).saturating_mul(8)).unwrap_or(u64::MAX)
+                    u64::try_from((span / step.of(row)).saturating_mul(8)).unwrap_or(u64::MAX)
+                })
+            }
+            Growth::Separated => {
+                let parts: Vec<Sizes> = (0..args.args.len()).map(sizes).collect();
+                let between = parts.len().saturating_sub(2) as u64;
+                weigh(&|row| {
+                    let mut all = parts.iter().map(|part| part.of(row));
+                    let separator = all.next().unwrap_or(0).saturating_mul(between);
+                    all.fold(separator, u64::saturating_add)
+                })
+            }
+            Growth::Listed => {
+                let (list, separator) = (sizes(0), sizes(1));
+                weigh(&|row| {
+                    let list = list.of(row);
+                    list.saturating_mul(3).saturating_add(separator.of(row).saturating_mul(list + 1))
                 })
             }
             Growth::Sum(times) => {
@@ -338,17 +360,39 @@ impl Growth {
     }
 }
 
-/// A day in the unit of a date or moment, so that a series by days is weighed.
-fn span_of_day(arg: Option<&ColumnarValue>) -> u128 {
-    use datafusion::arrow::datatypes::TimeUnit;
-    match arg.map(ColumnarValue::data_type) {
-        Some(DataType::Timestamp(unit, _)) => match unit {
-            TimeUnit::Second => 60,
-            TimeUnit::Millisecond => 60_000,
-            TimeUnit::Microsecond => 60_000_000,
-            TimeUnit::Nanosecond => 60_000_000_000,
-        },
-        _ => 1,
+/// How far the values of a series stand apart, in the unit of its ends.
+enum Step {
+    Same(u128),
+    Each(Whole),
+}
+
+impl Step {
+    fn new(from: Option<&ColumnarValue>, step: Option<&ColumnarValue>, rows: usize) -> Self {
+        const DAY: i128 = 86_400_000_000_000;
+        let unit = match from.map(ColumnarValue::data_type) {
+            Some(DataType::Date32) => DAY,
+            Some(DataType::Date64 | DataType::Timestamp(TimeUnit::Millisecond, _)) => 1_000_000,
+            Some(DataType::Timestamp(TimeUnit::Second, _)) => 1_000_000_000,
+            Some(DataType::Timestamp(TimeUnit::Microsecond, _)) => 1_000,
+            Some(DataType::Timestamp(TimeUnit::Nanosecond, _)) => 1,
+            _ => return step.map_or(Step::Same(1), |step| Step::Each(Whole::new(Some(step), rows))),
+        };
+        match step {
+            Some(ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(step)))) => {
+                let days = i128::from(step.months) * 28 + i128::from(step.days);
+                let nanos = days * DAY + i128::from(step.nanoseconds);
+                Step::Same((nanos.unsigned_abs() / unit.unsigned_abs()).max(1))
+            }
+            // A column of intervals: as short as can be.
+            _ => Step::Same(1),
+        }
+    }
+
+    fn of(&self, row: usize) -> u128 {
+        match self {
+            Step::Same(step) => *step,
+            Step::Each(steps) => steps.of(row).map_or(1, |step| u128::from(step.unsigned_abs().max(1))),
+        }
     }
 }
 
@@ -469,6 +513,14 @@ fn one(array: &ArrayRef, row: usize) -> u64 {
         DataType::LargeList(_) if array.is_valid(row) => bytes(&array.as_list::<i64>().value(row)),
         kind => kind.primitive_width().unwrap_or(16) as u64,
     }
+}
+
+/// Bytes of the largest value of a column.
+pub(super) fn largest(array: &ArrayRef) -> u64 {
+    if bytes(array) <= limits().result_bytes as u64 {
+        return 0;
+    }
+    (0..array.len()).map(|row| one(array, row)).max().unwrap_or(0)
 }
 
 /// Bytes of one constant.

@@ -1,6 +1,7 @@
 //! SQL functions of the house: time comes from the Clock, days from the site's calendar; functions of the engine are
 //! bounded, and those of other databases are there under their names.
 
+mod gathered;
 mod limited;
 mod operators;
 mod portable;
@@ -57,6 +58,11 @@ pub fn sql_functions(
     }
     if let Some(engine) = state.aggregate_functions().get("sum").cloned() {
         state.register_udaf(Arc::new(sum::checked(engine)))?;
+    }
+    for name in ["array_agg", "string_agg"] {
+        if let Some(engine) = state.aggregate_functions().get(name).cloned() {
+            state.register_udaf(Arc::new(gathered::bounded(engine)))?;
+        }
     }
     state.register_expr_planner(Arc::new(operators))
 }

@@ -71,6 +71,10 @@ async fn results_of_functions_are_bounded() {
         "select length(space(1000000000))",
         "select length(a || a || a || a) from (select repeat('x', 10000000) as a)",
         "select length(concat(a, a, a, a)) from (select repeat('x' || value, 10000000) as a from generate_series(1, 1))",
+        "select length(string_agg(repeat('x', 1000), ',')) from generate_series(1, 100000)",
+        "select cardinality(array_agg(value)) from generate_series(1, 5000000)",
+        "select max(length(s)) from (select string_agg(repeat('x', 1000), ',') over () as s from generate_series(1, 20000))",
+        "select cardinality(range(timestamp '2026-01-01', timestamp '2027-01-01', interval '1 microsecond'))",
         // A constant of some megabytes in each of many rows.
         "select sum(length(x || value)) from (select repeat('x', 15000000) as x, value from generate_series(1, 100000))",
         "select max(x) from (select value, repeat('x', 15000000) as x from generate_series(1, 100000)) group by value % 9000",

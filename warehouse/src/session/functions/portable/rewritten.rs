@@ -112,7 +112,9 @@ impl ScalarUDFImpl for Rewritten {
                         None => return plan_err!("decode cannot compare {key} with {}", rest[2 * n]),
                     }
                 }
-                let place = |n: usize| if n % 2 == 0 && n < 2 * pairs { key.clone() } else { result.clone() };
+                let place = |n: usize| {
+                    if n.is_multiple_of(2) && n < 2 * pairs { key.clone() } else { result.clone() }
+                };
                 Ok(std::iter::once(key.clone()).chain((0..rest.len()).map(place)).collect())
             }
             (Form::Mod, [a, b]) => {
