@@ -173,7 +173,7 @@ impl Unit {
         }
     }
 
-    /// How many borders of the unit lie between, as SQL Server and DuckDB count; weeks begin on Monday.
+    /// How many borders of the unit lie between, as SQL Server and DuckDB count; weeks are whole ones, as in DuckDB.
     pub(super) fn borders(self, from: NaiveDateTime, to: NaiveDateTime) -> i64 {
         let months = |at: NaiveDateTime| i64::from(at.year()) * 12 + i64::from(at.month0());
         let days = |at: NaiveDateTime| i64::from(at.date().num_days_from_ce());
@@ -181,12 +181,11 @@ impl Unit {
             Unit::Year => i64::from(at.year()),
             Unit::Quarter => months(at).div_euclid(3),
             Unit::Month => months(at),
-            // Day 1 of the common era was a Monday.
-            Unit::Week => (days(at) - 1).div_euclid(7),
-            Unit::Day => days(at),
+            Unit::Day | Unit::Week => days(at),
             _ => at.and_utc().timestamp_micros().div_euclid(self.micros().unwrap_or(1)),
         };
-        place(to) - place(from)
+        let borders = place(to) - place(from);
+        if self == Unit::Week { borders / 7 } else { borders }
     }
 
     /// Whole units between, as MySQL's timestampdiff counts.
