@@ -41,10 +41,12 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     let doors = doors()?;
     doors.spawn({
         let stopping = stopping.clone();
+        let warehouse = platform.warehouse.clone();
         async move {
             wait_for_signal().await;
             tracing::info!("stopping: finishing what is under way");
             stopping.cancel();
+            warehouse.cancel_all();
         }
     });
     platform.keep_schedules().await?;

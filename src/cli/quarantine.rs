@@ -69,7 +69,7 @@ async fn list(project: &Path, output: &Output) -> Result<ExitCode> {
         let (batches, _) =
             platform.warehouse.session(&Principal::cli()).sql(&sql).await?.collect(100).await?;
         for batch in &batches {
-            for row in crate::cells::rows(batch)? {
+            for row in crate::cells::rows(batch, platform.warehouse.timezone())? {
                 let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
                 let n = row[2].as_u64().unwrap_or_default();
                 rows.push((format!("{}.{name}", table.name.zone), text(&row[0]), text(&row[1]), n));

@@ -39,7 +39,7 @@ pub async fn rows(State(app): State<App>, Path(table): Path<String>) -> Result<J
     let (batches, _) = answer.collect(200).await?;
     let mut rows = Vec::new();
     for batch in &batches {
-        rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+        rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(Refusal::internal)?);
     }
     Ok(Json(json!({"columns": columns, "rows": rows})))
 }
@@ -83,7 +83,7 @@ async fn ask(app: &App, sql: &str) -> Result<Vec<Vec<Value>>, Refusal> {
     let (batches, _) = app.warehouse.session(&Principal::system()).sql(sql).await?.collect(1_000).await?;
     let mut rows = Vec::new();
     for batch in &batches {
-        rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+        rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(Refusal::internal)?);
     }
     Ok(rows)
 }

@@ -10,7 +10,7 @@ impl From<warehouse::Error> for Refusal {
         let detail = error.to_string();
         match error {
             E::NotFound { what, hint } => {
-                let refusal = Refusal::not_found(what);
+                let refusal = Refusal::not_found(format!("{what} was not found"));
                 Refusal { hint, ..refusal }
             }
             E::Sql { message, line, column, hint } => {
@@ -42,6 +42,9 @@ impl From<warehouse::Error> for Refusal {
             .hint("narrow the time range, or raise query.timeout in guanlan.yaml"),
             E::Cancelled => {
                 Refusal::new(StatusCode::CONFLICT, "cancelled", "Cancelled", "the query was cancelled")
+            }
+            E::Internal { .. } => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed here", detail)
             }
             E::Invalid { message } => Refusal::bad_request(message),
             E::SchemaChanged { .. } | E::Unsupported { .. } | E::Check { .. } | E::Damaged { .. } => {

@@ -64,7 +64,7 @@ async fn latest(app: &App, source: &str, limit: usize) -> Result<Vec<Value>, Ref
     let (batches, _) = answer.collect(limit).await?;
     let mut runs = Vec::new();
     for batch in &batches {
-        for row in cells::rows(batch).map_err(Refusal::internal)? {
+        for row in cells::rows(batch, app.warehouse.timezone()).map_err(Refusal::internal)? {
             let mut run: serde_json::Map<_, _> = names.iter().cloned().zip(row).collect();
             // Stored as a JSON list; read by people.
             let warnings = run.get("warnings").and_then(Value::as_str).unwrap_or_default();

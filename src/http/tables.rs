@@ -31,7 +31,7 @@ pub async fn one(
     Path(name): Path<String>,
     Query(Sample { sample }): Query<Sample>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = app.warehouse.session(&caller.who);
+    let session = app.warehouse.session(&caller.who).for_page();
     let tables = session.catalogue().await?;
     let table = tables
         .iter()
@@ -46,7 +46,7 @@ pub async fn one(
         let (batches, _) = session.sql(&sql).await?.collect(wanted).await?;
         let mut rows = Vec::new();
         for batch in &batches {
-            rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+            rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(Refusal::internal)?);
         }
         let columns: Vec<&String> = table.schema.fields().iter().map(|f| f.name()).collect();
         value["sample"] = json!({"columns": columns, "rows": rows});

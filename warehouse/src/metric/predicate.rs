@@ -9,6 +9,8 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 use store::nearest;
 
+use crate::{bounded, on_large_stack};
+
 /// Functions that look at more than one row.
 const AGGREGATES: [&str; 12] = [
     "count",
@@ -28,6 +30,11 @@ const AGGREGATES: [&str; 12] = [
 /// Reads a predicate and gives it back as SQL without anything around it. Err says why it is none
 /// and what to do: it must be one expression over single rows of one table.
 pub(crate) fn predicate(text: &str, schema: Option<&Schema>) -> Result<String, String> {
+    bounded(text).map_err(|problem| problem.to_string())?;
+    on_large_stack(|| within_bounds(text, schema))
+}
+
+fn within_bounds(text: &str, schema: Option<&Schema>) -> Result<String, String> {
     let dialect = GenericDialect {};
     let wrong = |error: &dyn std::fmt::Display| {
         let message = error.to_string();
