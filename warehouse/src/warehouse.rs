@@ -43,9 +43,23 @@ pub struct Settings {
     pub spill: Option<PathBuf>,
     /// Parallelism of a query; the number of cores when not set.
     pub partitions: Option<usize>,
-    /// How long removed files stay for readers and for going back.
-    pub retention: Duration,
+    pub retention: Retention,
     pub calendar: Calendar,
+}
+
+/// How long what is no longer in a table stays for readers and for going back: by age and by room, whichever comes
+/// first. What this process is reading stays in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub age: Duration,
+    /// A table with its earlier versions takes at most so many times its own bytes.
+    pub times_live: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(86_400), times_live: 3 }
+    }
 }
 
 impl Settings {
@@ -55,7 +69,7 @@ impl Settings {
             timeout: Duration::from_secs(60),
             spill: None,
             partitions: None,
-            retention: Duration::from_secs(7 * 86_400),
+            retention: Retention::default(),
             calendar: Calendar::built_in(timezone).with_periods(week_start, fiscal_month),
         }
     }
