@@ -33,7 +33,7 @@ pub(crate) async fn exists(store: &Arc<dyn ObjectStore>, table: &TableName) -> R
 }
 
 /// deltalake's view of the table, loaded. Only inside [`kernel::run`].
-pub(super) async fn delta_table(store: &Arc<dyn ObjectStore>, table: &TableName) -> Result<DeltaTable> {
+pub(crate) async fn delta_table(store: &Arc<dyn ObjectStore>, table: &TableName) -> Result<DeltaTable> {
     // The scheme only selects deltalake's plain log store; every byte goes through our store, whose root is "/".
     let location = url::Url::parse(&format!("memory:///{}/", table.folder()))
         .map_err(|e| Error::damaged(table, format!("its place is not a URL: {e}")))?;
