@@ -248,7 +248,9 @@ impl Warehouse {
             return Ok(Next::Landed(Landed { version: -1, rows: 0, already: false, unchanged: true }));
         }
         match (self.effect(present.as_ref(), staged, how).await?, &present) {
-            (Effect::Change { change, written, lean }, _) => Ok(Next::Commit { present, change, written, lean }),
+            (Effect::Change { change, written, lean }, _) => {
+                Ok(Next::Commit { present, change, written, lean })
+            }
             (Effect::Nothing, Some(snapshot))
                 if staged.table.zone == Zone::Raw && self.stands(entry, snapshot, mark).await? =>
             {

@@ -335,7 +335,9 @@ impl Start {
         })?;
         Ok(match self {
             Start::Day(day) => ScalarValue::Date32(Some(day)),
-            Start::Micros(at) => ScalarValue::TimestampMicrosecond(Some(at), None).cast_to(kind.data_type())?,
+            Start::Micros(at) => {
+                ScalarValue::TimestampMicrosecond(Some(at), None).cast_to(kind.data_type())?
+            }
         })
     }
 }

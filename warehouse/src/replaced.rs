@@ -94,9 +94,7 @@ impl Replaces for Replaced {
     fn stays(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         match self {
             Replaced::Keys(keys) => keys.stays(rows),
-            Replaced::Interval(keys, interval) => {
-                Ok(and(&keys.stays(rows)?, &interval.before(rows)?)?)
-            }
+            Replaced::Interval(keys, interval) => Ok(and(&keys.stays(rows)?, &interval.before(rows)?)?),
             Replaced::File(name) => {
                 let column = rows
                     .column_by_name("_file")

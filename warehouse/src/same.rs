@@ -18,7 +18,8 @@ use crate::error::Result;
 pub(crate) const LOADED: &str = "_loaded_at";
 
 /// Two independent keyed hashes make 128 bits: a chance collision would need more rows than exist.
-static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(|| (RandomState::new(), RandomState::new()));
+static KEYS: LazyLock<(RandomState, RandomState)> =
+    LazyLock::new(|| (RandomState::new(), RandomState::new()));
 
 /// The hash of each row.
 pub(crate) fn hashes(rows: &Rows) -> impl Iterator<Item = u128> + '_ {

@@ -166,7 +166,8 @@ impl Writing<'_> {
             bytes += batch.get_array_memory_size();
             held.push_back(batch);
             while let Some(first) = held.front()
-                && (count - first.num_rows() >= layout::TAIL || (bytes > layout::TAIL_BYTES && held.len() > 1))
+                && (count - first.num_rows() >= layout::TAIL
+                    || (bytes > layout::TAIL_BYTES && held.len() > 1))
                 && let Some(first) = held.pop_front()
             {
                 count -= first.num_rows();

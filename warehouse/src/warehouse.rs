@@ -30,6 +30,7 @@ use crate::session::audit::{self, PastQuery};
 use crate::session::{self, Session, budget};
 use crate::system::SystemTable;
 use crate::table::{TableName, Zone};
+use crate::usage::{self, TablesScan};
 use crate::{lineage, marks};
 
 /// Plain data; `calendar` holds zone, week start and fiscal month.
@@ -268,10 +269,12 @@ impl Warehouse {
             }
         }
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner).clone();
-        found.extend(system.into_values().filter_map(|table| {
+        let own = (usage::TABLES.to_owned(), usage::schema());
+        let system = system.into_values().map(|table| (table.name, table.schema)).chain([own]);
+        found.extend(system.filter_map(|(name, schema)| {
             Some(TableInfo {
-                name: TableName::new(Zone::System, &table.name).ok()?,
-                schema: table.schema,
+                name: TableName::new(Zone::System, &name).ok()?,
+                schema,
                 rows: None,
                 bytes: 0,
                 files: 0,
@@ -320,18 +323,23 @@ impl Warehouse {
     /// Names of all tables, for suggestions and lists.
     pub(crate) fn names(&self) -> Vec<TableName> {
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner);
-        let system = system.keys().filter_map(|name| TableName::new(Zone::System, name).ok());
+        let system = system.keys().map(String::as_str).chain([usage::TABLES]);
+        let system = system.filter_map(|name| TableName::new(Zone::System, name).ok());
         self.catalog().names().into_iter().chain(system).collect()
     }
 
     pub(crate) fn is_system(&self, name: &TableName) -> bool {
         name.zone == Zone::System
-            && self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name)
+            && (name.name == usage::TABLES
+                || self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name))
     }
 
     pub(crate) fn system_table(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
         if name.zone != Zone::System {
             return None;
+        }
+        if name.name == usage::TABLES {
+            return Some(Arc::new(TablesScan(self.clone())));
         }
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner);
         system.get(&name.name).map(|table| table.provider(self.db()))

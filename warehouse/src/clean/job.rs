@@ -188,8 +188,7 @@ impl<'a> Cleaning<'a> {
                 false => self.warehouse.stage(&self.table, kept).await,
             }
         };
-        let (kept, rejected) =
-            futures::try_join!(stage_kept, self.warehouse.stage(&self.rejects, rejected))?;
+        let (kept, rejected) = futures::try_join!(stage_kept, self.warehouse.stage(&self.rejects, rejected))?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let mut report = CleanReport {
             read: count(&counts.read),

@@ -51,10 +51,15 @@ fn appended(commits: u64, every: u64, size: impl Fn(u64) -> u64) -> (f64, usize)
 #[test]
 fn a_byte_of_a_hundred_thousand_commits_is_written_at_most_five_times() {
     for every in [1, 7, 60, 400] {
-        for (name, size) in [("2 KiB", 2_000u64), ("4 KiB and a bit", 4_200), ("60 KB", 60_000), ("1 MB", 1 << 20)] {
+        for (name, size) in
+            [("2 KiB", 2_000u64), ("4 KiB and a bit", 4_200), ("60 KB", 60_000), ("1 MB", 1 << 20)]
+        {
             let (times, files) = appended(100_000, every, |n| size + n % 700);
             assert!(times <= 5.0, "{name}, merged after {every}: {times} bytes a byte");
-            assert!(files as u64 <= 5 * WAYS as u64 + every + 100_000 * size / LARGE, "{name}: {files} files");
+            assert!(
+                files as u64 <= 5 * WAYS as u64 + every + 100_000 * size / LARGE,
+                "{name}: {files} files"
+            );
         }
     }
 }
@@ -165,7 +170,9 @@ fn changed(a_day: u64, known: u64, days: u64, whole: bool) -> (f64, f64, usize) 
 fn a_changed_row_takes_few_rows_along() {
     for (a_day, known) in [(300, 100_000), (2_000, 100_000), (300, 1_000_000)] {
         let (again, merged, files) = changed(a_day, known, 6, false);
-        println!("{a_day} a day beside {known}: {again:.1} rows again, {merged:.1} merged a row, {files} files at most");
+        println!(
+            "{a_day} a day beside {known}: {again:.1} rows again, {merged:.1} merged a row, {files} files at most"
+        );
         assert!(again + merged <= 40.0 && again <= 20.0, "{again} + {merged}");
         assert!(files < 400 + (known as usize / BULK), "{files} files");
     }

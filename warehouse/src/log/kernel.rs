@@ -19,8 +19,9 @@ use super::snapshot::from_millis;
 use crate::error::{Error, Result};
 use crate::table::TableName;
 
-static RUNTIME: LazyLock<std::io::Result<Runtime>> =
-    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).thread_name("delta-log").enable_all().build());
+static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    Builder::new_multi_thread().worker_threads(2).thread_name("delta-log").enable_all().build()
+});
 
 /// Runs to its end whatever becomes of the caller.
 pub(super) async fn run<T: Send + 'static>(
@@ -51,8 +52,7 @@ pub(crate) async fn tombstones(
 ) -> Result<BTreeMap<String, Timestamp>> {
     let (store, name) = (store.clone(), table.clone());
     let work = async move {
-        let failed =
-            |e: deltalake_core::DeltaTableError| Error::store(&name, "read the removed files", e);
+        let failed = |e: deltalake_core::DeltaTableError| Error::store(&name, "read the removed files", e);
         let delta = delta_table(&store, &name).await?;
         let state = delta.snapshot().map_err(failed)?;
         let log_store = delta.log_store();

@@ -145,7 +145,13 @@ impl Audit {
 impl CheckResult {
     /// The check that every model has: rows that were set aside do not empty it.
     pub(super) fn emptied(rejected: u64, message: String) -> Self {
-        Self { name: "not emptied by rejects".into(), ok: false, failing: rejected, samples: Vec::new(), message }
+        Self {
+            name: "not emptied by rejects".into(),
+            ok: false,
+            failing: rejected,
+            samples: Vec::new(),
+            message,
+        }
     }
 
     fn held(name: String) -> Self {

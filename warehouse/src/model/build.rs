@@ -308,7 +308,8 @@ impl<'a> Build<'a> {
         // The whole of an incremental model is laid by its key, for the rows that will change.
         let ordered = match &self.spec.refresh {
             Refresh::Incremental(how) if whole => {
-                frame = frame.sort(how.key.iter().map(|key| ident(key.as_str()).sort(true, false)).collect())?;
+                frame =
+                    frame.sort(how.key.iter().map(|key| ident(key.as_str()).sort(true, false)).collect())?;
                 true
             }
             _ => false,
@@ -348,7 +349,8 @@ impl<'a> Build<'a> {
         match incremental {
             None => whole.register_table("this", staged.provider())?,
             Some((how, since)) => {
-                let merged = progress::merged(self.warehouse, &whole, &self.table, staged, how, since).await?;
+                let merged =
+                    progress::merged(self.warehouse, &whole, &self.table, staged, how, since).await?;
                 whole.register_table("this", merged.into_view())?
             }
         };

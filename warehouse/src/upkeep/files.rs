@@ -66,8 +66,12 @@ impl Warehouse {
             return Ok(0);
         };
         let read = entry.being_read();
-        let used: BTreeSet<&str> =
-            snapshot.files.iter().chain(read.iter().flat_map(|s| &s.files)).map(|f| f.path.as_ref()).collect();
+        let used: BTreeSet<&str> = snapshot
+            .files
+            .iter()
+            .chain(read.iter().flat_map(|s| &s.files))
+            .map(|f| f.path.as_ref())
+            .collect();
         let data = |m: &ObjectMeta| {
             let path = m.location.as_ref();
             path.ends_with(".parquet") && !path.contains("/_delta_log/")
@@ -84,7 +88,8 @@ impl Warehouse {
             Unused { place, bytes: m.size, removed: removed.get(name).copied(), written: written_at(name) }
         });
         let now = self.clock().now();
-        let gone = outdated(unused.collect(), snapshot.bytes(), now, &self.settings().retention, self.grace());
+        let gone =
+            outdated(unused.collect(), snapshot.bytes(), now, &self.settings().retention, self.grace());
         for place in &gone {
             let file = &candidates[*place].location;
             match store.delete(file).await {
@@ -141,7 +146,8 @@ mod tests {
     fn files_go_by_age_or_by_room_and_never_within_the_grace() {
         let retention = Retention { age: Duration::from_secs(24 * 3600), times_live: 3 };
         let grace = chrono::TimeDelta::minutes(10);
-        let gone = |files: &[Unused], now: i64| outdated(files.to_vec(), 10 << 20, at(now), &retention, grace);
+        let gone =
+            |files: &[Unused], now: i64| outdated(files.to_vec(), 10 << 20, at(now), &retention, grace);
         let files = [removed(0, 9, 30), removed(1, 9, 20), removed(2, 9, 40)];
         assert_eq!(gone(&files, 60), [1], "37 MiB are more than 30: the first that was removed goes");
         assert_eq!(gone(&files[..2], 60), Vec::<usize>::new(), "28 MiB fit");
