@@ -2,7 +2,7 @@
 """Measures the budgets of the design with the peer beside them, through the doors a user uses.
 
     make bench            # all, writes the table to BENCHMARKS.md's machine-readable twin on stdout
-    benches/run.py csv    # one of: csv postgres dashboard rules
+    benches/run.py csv    # one of: csv postgres dashboard rules standing
 
 Every figure is a whole process: wall seconds and peak resident memory as the kernel accounts them.
 Sizes shrink with GUANLAN_BENCH_SCALE (1 = the budget's own size) for a quick look.
@@ -248,7 +248,57 @@ def rules(folder):
            "10,000 in < 60 s", "(DuckDB: the queries alone)")
 
 
-ALL = {"csv": csv, "postgres": postgres, "dashboard": dashboard, "rules": rules}
+def written(log, from_version):
+    """What the commits of a table wrote: bytes landed, bytes written, rows changed by key, rows written again for them."""
+    landed = total = changed = again = 0
+    for commit in sorted(log.glob("*.json"), key=lambda path: int(path.stem)):
+        lines = [json.loads(line) for line in commit.read_text().splitlines() if line.strip()]
+        info = next(line["commitInfo"] for line in lines if "commitInfo" in line)
+        adds = [line["add"] for line in lines if "add" in line]
+        rows = sum(json.loads(add["stats"])["numRecords"] for add in adds)
+        size = sum(add["size"] for add in adds)
+        if int(commit.stem) <= from_version:
+            continue
+        total += size
+        came = info.get("guanlan", {}).get("rows", 0)
+        if info["operation"] == "MERGE":
+            changed, again = changed + came, again + max(rows - came, 0)
+            landed += size * min(came, rows) / max(rows, 1)
+        elif info["operation"] != "OPTIMIZE":
+            landed += size
+    return landed, total, changed, again
+
+
+def standing(folder):
+    """What going on costs: the demo at speed 60 for some minutes, then its tables and their logs."""
+    minutes = float(os.environ.get("GUANLAN_BENCH_MINUTES", 10 * SCALE))
+    server, hello = start([GUANLAN, "demo", str(folder / "demo"), "--port", "0", "--json", "--speed", "60"])
+    try:
+        admin = Browser(hello["address"], "admin", next(l["password"] for l in hello["logins"] if l["user"] == "admin"))
+        ask = lambda sql: admin.post("/api/sql", {"sql": sql})["rows"]
+        whole = "select zone, name, version, live_bytes, stored_bytes from system.tables"
+        began = {(zone, name): int(version) for zone, name, version, *_ in ask(whole)}
+        peak, end = 0, time.monotonic() + minutes * 60
+        while time.monotonic() < end:
+            time.sleep(5)
+            peak = max(peak, resident(server.pid))
+        rows = ask(whole)
+        live, stored = (sum(int(row[at]) for row in rows) for at in (3, 4))
+        sums = [0, 0, 0, 0]
+        for zone, name, *_ in rows:
+            log = folder / "demo/project/data" / zone / name / "_delta_log"
+            sums = [a + b for a, b in zip(sums, written(log, began.get((zone, name), -1)))]
+        landed, total, changed, again = sums
+        hours = f"{minutes:g} min at speed 60"
+        report(f"stored / live, {hours}", f"{stored / live:.2f}×", "", "", f"{peak:,.0f} MiB", "≤ 3×, < 600 MiB", f"({stored / 2**20:,.0f} of {live / 2**20:,.0f} MiB)")
+        report(f"bytes written / landed, {hours}", f"{total / max(landed, 1):.2f}", "", "", "", "≤ 5")
+        report(f"rows again / row changed, {hours}", f"{again / max(changed, 1):.1f}", "", "", "", "≤ 20", f"({changed:,} rows)")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+ALL = {"csv": csv, "postgres": postgres, "dashboard": dashboard, "rules": rules, "standing": standing}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

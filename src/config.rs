@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 use store::{Limits, Problem, Secret, Span, StoreSpec};
 use url::Url;
-use warehouse::Title;
+use warehouse::{Retention, Title};
 
 use crate::http::{Network, TlsSpec};
 
@@ -47,6 +47,9 @@ pub struct Config {
     /// Proxies in front of this server, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_proxies: Vec<Network>,
+    /// How long earlier versions of tables stay.
+    #[serde(default)]
+    pub tables: TablesConfig,
     /// Limits of a query.
     #[serde(default)]
     pub query: QueryConfig,
@@ -125,6 +128,25 @@ pub struct QueryConfig {
     pub timeout: Span,
 }
 
+/// How long what is no longer in a table stays, for readers and for going back: by age and by room, whichever comes
+/// first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TablesConfig {
+    pub retention: RetentionConfig,
+}
+
+/// By age and by room, whichever comes first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Earlier versions stay so long at most.
+    pub age: Span,
+    /// A table with its earlier versions takes so many times its own bytes at most; 1 keeps the present one only.
+    #[schemars(range(min = 1))]
+    pub times_live: u32,
+}
+
 /// How other programs watch this server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -168,6 +190,13 @@ impl Default for MetadataConfig {
     }
 }
 
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        let Retention { age, times_live } = Retention::default();
+        Self { age: Span(age), times_live }
+    }
+}
+
 impl Default for QueryConfig {
     fn default() -> Self {
         Self { memory_mib: 1024, timeout: Span(Duration::from_secs(60)) }
@@ -191,6 +220,11 @@ impl Config {
         if self.query.memory_mib < 64 {
             let problem = Problem::new("queries need at least 64 MiB of memory");
             found.push(problem.at_key("query").at_key("memory_mib").hint("memory_mib: 1024"));
+        }
+        if self.tables.retention.times_live == 0 {
+            let problem = Problem::new("a table takes at least the room of its present version");
+            let problem = problem.at_key("tables").at_key("retention").at_key("times_live");
+            found.push(problem.hint("tables: { retention: { age: 24h, times_live: 3 } }"));
         }
         if self.query.timeout.0.is_zero() {
             let problem = Problem::new("no query ends in no time");
@@ -252,6 +286,7 @@ impl Config {
                 config.public_url,
                 config.trusted_proxies,
                 config.query,
+                config.tables,
                 config.limits,
                 config.sessions,
                 config.outbound

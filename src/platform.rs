@@ -15,7 +15,7 @@ use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
 use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock, SystemClock};
-use warehouse::{Definitions, Settings, SystemTable, TableName, Warehouse, Zone, references};
+use warehouse::{Definitions, Retention, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
 use crate::config::Config;
 use crate::events::Hub;
@@ -425,6 +425,10 @@ fn settings(project: &Project) -> Settings {
         timeout: query.timeout.0,
         spill: Some(project.dir.join(".guanlan/spill")),
         calendar: project.calendar.clone(),
+        retention: Retention {
+            age: project.config.tables.retention.age.0,
+            times_live: project.config.tables.retention.times_live,
+        },
         ..Settings::default()
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use store::{SharedClock, SystemClock};
 
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, count};
 use super::server;
 use crate::init;
 use crate::platform::{Platform, Purpose};
@@ -87,24 +87,41 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
     let clock: SharedClock = Arc::new(SystemClock);
     let (_, loaded) = server::load(project, &clock)?;
     let platform = server::open_for_reading(project).await?;
-    let mut stale = Vec::new();
+    let mut models = Vec::new();
     for name in platform.project().project.models.keys() {
-        if platform.warehouse.is_stale(name).await? {
-            stale.push(format!("mart.{name}"));
-        }
+        models.push(platform.warehouse.due(name).await?);
     }
+    let stale: Vec<String> =
+        models.iter().filter(|due| due.stale).map(|due| format!("mart.{}", due.model)).collect();
     server::tell(&loaded);
-    output.data(&json!({"changes": loaded.plan, "stale_models": stale, "findings": loaded.findings}));
+    output.data(&json!({"changes": loaded.plan, "stale_models": stale, "models": models,
+        "findings": loaded.findings}));
     if !output.json {
         output.write(&loaded.plan.to_string());
-        for model in &stale {
-            output.write(&format!("{} {model}", output.paint(Tone::Warn, "rebuild")));
+        for due in &models {
+            say_due(due, output);
         }
         if stale.is_empty() && loaded.plan.is_empty() {
             output.write(&output.paint(Tone::Good, "every model is up to date"));
         }
     }
     Ok(if loaded.is_good() { ExitCode::SUCCESS } else { ExitCode::from(super::WRONG) })
+}
+
+/// A model that is stale, and one that computes every row whenever one row is new.
+fn say_due(due: &warehouse::model::Due, output: &Output) {
+    let cost = due.cost.map_or_else(String::new, |cost| {
+        let (rows, bytes) = (count(cost.rows), cost.bytes as f64 / f64::from(1 << 20));
+        format!("; lately {:.1} s, {rows} rows, {bytes:.1} MiB a build", cost.seconds)
+    });
+    let what = match (due.stale, due.full) {
+        (true, true) => output.paint(Tone::Warn, "rebuild in full"),
+        (true, false) => output.paint(Tone::Warn, "rebuild"),
+        (false, true) => output.paint(Tone::Quiet, "whole at each change"),
+        (false, false) => return,
+    };
+    let reason = if due.reason.is_empty() { String::new() } else { format!(" ({})", due.reason) };
+    output.write(&format!("{what} mart.{}{reason}{cost}", due.model));
 }
 
 pub fn schema(out: &Path, output: &Output) -> Result<ExitCode> {

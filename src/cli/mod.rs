@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; all print for people on a terminal and as JSON with
 //! `--json`. Errors go to standard error with what to do next.
 
+mod build;
 mod check;
 mod demo;
 mod output;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long)]
         raw_only: bool,
     },
+    /// Build models: whatever is stale, or one now.
+    Build(build::Options),
     /// Run a query.
     Sql {
         /// The query; `-` reads it from standard input.
@@ -124,6 +127,7 @@ pub async fn run() -> ExitCode {
         Command::Sync { source, stream, raw_only } => {
             sync::sync(&project, source.as_deref(), stream.as_deref(), raw_only, &output).await
         }
+        Command::Build(options) => build::build(&project, &options, &output).await,
         Command::Sql { sql, csv, limit } => query::sql(&project, &sql, csv, limit, &output).await,
         Command::Serve { listen } => server::serve(&project, listen, &output).await,
         Command::Demo { folder, seed, speed, staff, port, prepare_only } => {

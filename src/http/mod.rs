@@ -12,6 +12,7 @@ mod host;
 mod listener;
 mod live;
 mod metrics;
+mod models;
 mod openapi;
 mod paced;
 mod panics;
@@ -78,6 +79,8 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
             "clean them again",
             quarantine::release,
         )
+        .need(Need::ReadTables, GET, "/api/models", "models: what is due and what it costs", models::list)
+        .need(Need::ManageSources, POST, "/api/models/{name}/build", "build a model now", models::build)
         .need(Need::ReadTables, GET, "/api/tables", "the catalogue", tables::list)
         .need(Need::ReadTables, GET, "/api/tables/{name}", "one table, with a sample", tables::one)
         .need(Need::RunSql, POST, "/api/sql", "run SQL, first rows", sql::page)

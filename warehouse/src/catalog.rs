@@ -4,7 +4,7 @@
 //! writer), and at most once a second one small read looks whether someone else has committed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -72,6 +72,24 @@ struct Known {
     checked_at: Option<Timestamp>,
     /// Positions of streams as of `snapshot`; a stream that is missing here was not asked for yet.
     streams: HashMap<String, Option<i64>>,
+    /// Earlier versions, for as long as somebody reads them.
+    past: Vec<Weak<Snapshot>>,
+    /// Files that are no longer in the table, and since when.
+    removed: BTreeMap<String, Timestamp>,
+    /// What the log says of removed files was taken over.
+    removals_read: bool,
+}
+
+impl Known {
+    fn replace(&mut self, next: Option<Arc<Snapshot>>) {
+        self.past.retain(|past| past.strong_count() > 0);
+        if let Some(before) = &self.snapshot
+            && next.as_ref().is_none_or(|next| !Arc::ptr_eq(before, next))
+        {
+            self.past.push(Arc::downgrade(before));
+        }
+        self.snapshot = next;
+    }
 }
 
 impl Entry {
@@ -82,6 +100,29 @@ impl Entry {
             looking: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         })
+    }
+
+    /// The versions, but for the newest, that somebody of this process reads now.
+    pub(crate) fn being_read(&self) -> Vec<Arc<Snapshot>> {
+        self.known().past.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub(crate) fn removals(&self) -> BTreeMap<String, Timestamp> {
+        self.known().removed.clone()
+    }
+
+    pub(crate) fn has_read_removals(&self) -> bool {
+        self.known().removals_read
+    }
+
+    pub(crate) fn remember_removals(&self, removed: BTreeMap<String, Timestamp>) {
+        let mut known = self.known();
+        known.removed.extend(removed);
+        known.removals_read = true;
+    }
+
+    pub(crate) fn forget_removal(&self, name: &str) {
+        self.known().removed.remove(name);
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -194,7 +235,7 @@ impl Catalog {
                     known.streams.clear();
                 }
                 known.streams.extend(streams.into_iter().map(|(s, v)| (s, Some(v))));
-                known.snapshot = found;
+                known.replace(found);
             }
             known.checked_at = Some(self.clock.now());
         }
@@ -224,11 +265,19 @@ impl Catalog {
     }
 
     /// Takes over what we have just committed.
-    pub(crate) fn committed(&self, entry: &Entry, snapshot: Snapshot, position: Option<(&str, i64)>) {
+    pub(crate) fn committed(
+        &self,
+        entry: &Entry,
+        snapshot: Snapshot,
+        position: Option<(&str, i64)>,
+        removed: impl IntoIterator<Item = String>,
+    ) {
         let version = snapshot.version;
         {
             let mut known = entry.known();
-            known.snapshot = Some(Arc::new(snapshot));
+            known.replace(Some(Arc::new(snapshot)));
+            let now = self.clock.now();
+            known.removed.extend(removed.into_iter().map(|name| (name, now)));
             known.checked_at = Some(self.clock.now());
             if let Some((stream, seq)) = position {
                 known.streams.insert(stream.to_owned(), Some(seq));

@@ -16,6 +16,8 @@ use crate::warehouse::Warehouse;
 
 /// The table property by which we know a table that we made.
 pub(crate) const OURS: &str = "guanlan.table";
+/// The table property that names the key columns of a table whose rows change by key, as a JSON list.
+pub(crate) const KEY: &str = "guanlan.key";
 
 /// What one commit does to a table.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Change {
     pub schema: Option<SchemaRef>,
     pub removed: Vec<Arc<DataFile>>,
     pub added: Vec<Add>,
+    /// The columns by which rows are replaced from now on; empty leaves that as it is.
+    pub key: Vec<String>,
 }
 
 /// Writes the next version. `None` when someone else took it; the caller looks again and decides anew.
@@ -55,8 +59,12 @@ pub(crate) async fn commit(
         ..Line::default()
     }];
     let mut next = Next { committed_at: change.data_change.then_some(now), ..Next::default() };
-    if let Some(schema) = &change.schema {
-        declare(warehouse, table, present, schema, &mut lines, &mut next)?;
+    let key = (!change.key.is_empty()).then(|| json!(change.key).to_string());
+    let key = key.filter(|key| present.and_then(|s| s.property(KEY)) != Some(key));
+    if let Some(schema) =
+        change.schema.as_ref().or_else(|| key.as_ref().and(present).map(|present| &present.schema))
+    {
+        declare(warehouse, table, present, (schema, key), &mut lines, &mut next)?;
     }
     if let Some((stream, seq)) = &position {
         let txn = log::Transaction {
@@ -93,18 +101,19 @@ pub(crate) async fn commit(
                 None => Snapshot::loose(table.clone(), schema, vec![]),
             };
             let position = position.as_ref().map(|(stream, seq)| (stream.as_str(), *seq));
-            warehouse.catalog().committed(entry, before.after(version, next), position);
+            let removed = next.removed.clone();
+            warehouse.catalog().committed(entry, before.after(version, next), position, removed);
             Ok(Some(version))
         }
     }
 }
 
-/// The protocol and metaData lines for a new schema.
+/// The protocol and metaData lines for a new schema or key.
 fn declare(
     warehouse: &Warehouse,
     table: &TableName,
     present: Option<&Snapshot>,
-    schema: &SchemaRef,
+    (schema, key): (&SchemaRef, Option<String>),
     lines: &mut Vec<Line>,
     next: &mut Next,
 ) -> Result<()> {
@@ -123,7 +132,7 @@ fn declare(
         lines.push(Line { protocol: Some(protocol), ..Line::default() });
     }
     let text = schema_string(table, schema)?;
-    let metadata = match present {
+    let mut metadata = match present {
         Some(snapshot) => {
             let mut metadata = snapshot.metadata.clone();
             metadata["schemaString"] = text.into();
@@ -140,6 +149,9 @@ fn declare(
             "createdTime": warehouse.clock().now().timestamp_millis(),
         }),
     };
+    if let Some(key) = key {
+        metadata["configuration"][KEY] = key.into();
+    }
     // Read back what readers will see, so that our snapshot has the very same types.
     next.schema = Some(log::arrow_schema(&metadata).map_err(|e| Error::damaged(table, e))?);
     next.metadata = Some(metadata.clone());

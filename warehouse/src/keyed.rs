@@ -4,23 +4,20 @@
 //! are written again, streaming. Memory is the landing's keys (16 bytes and a number each), never the table.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::ScalarValue;
 use datafusion::common::stats::Precision;
-use datafusion::prelude::SessionContext;
-use futures::StreamExt;
-use futures::stream::BoxStream;
 
 use crate::error::{Error, Result};
-use crate::log::{DataFile, Snapshot};
-use crate::scan::{Place, comparable, part};
+use crate::log::DataFile;
+use crate::replaced::Replaces;
+use crate::same;
+use crate::scan::comparable;
 use crate::table::TableName;
 
 /// Keys of one landing that fit into memory (about half a GiB).
@@ -34,8 +31,6 @@ pub(crate) struct Keys {
     /// The table's type of each key column: both sides are hashed in it.
     kinds: Vec<DataType>,
     converter: RowConverter,
-    /// Two independent keyed hashes make 128 bits: a chance collision would need more rows than exist.
-    hashers: (RandomState, RandomState),
     last: HashMap<u128, u64>,
     /// The first key column's values while they are few, for skipping files.
     listed: Option<Vec<ScalarValue>>,
@@ -63,7 +58,6 @@ impl Keys {
             bounds: vec![None; kinds.len()],
             kinds,
             converter,
-            hashers: (RandomState::new(), RandomState::new()),
             last: HashMap::new(),
             listed: Some(vec![]),
             rows: 0,
@@ -76,20 +70,9 @@ impl Keys {
             let column = rows
                 .column_by_name(name)
                 .ok_or_else(|| Error::invalid(format!("the key column `{name}` is missing from a batch")))?;
-            columns.push(datafusion::arrow::compute::cast(column, kind)?);
+            columns.push(cast(column, kind)?);
         }
-        let converted = self.converter.convert_columns(&columns)?;
-        Ok(converted
-            .iter()
-            .map(|row| {
-                let half = |state: &RandomState| {
-                    let mut hasher = state.build_hasher();
-                    hasher.write(row.as_ref());
-                    u128::from(hasher.finish())
-                };
-                half(&self.hashers.0) << 64 | half(&self.hashers.1)
-            })
-            .collect())
+        Ok(same::hashes(&self.converter.convert_columns(&columns)?).collect())
     }
 
     /// Adds staged rows, in their order.
@@ -142,8 +125,40 @@ impl Keys {
         self.last.len()
     }
 
-    /// Whether the file's statistics allow one of the keys in it.
-    pub(crate) fn may_touch(&self, file: &DataFile, schema: &SchemaRef) -> bool {
+    pub(crate) fn names(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The keys of rows of the table that are among these, each with its row's place in the batch.
+    pub(crate) fn among(&self, rows: &RecordBatch) -> Result<Vec<(usize, u128)>> {
+        let keys = self.hashes(rows)?.into_iter().enumerate();
+        Ok(keys.filter(|(_, key)| self.last.contains_key(key)).collect())
+    }
+
+    /// Leaves keys out: their rows stay as they are.
+    pub(crate) fn forget(&mut self, keys: impl IntoIterator<Item = u128>) {
+        for key in keys {
+            self.last.remove(&key);
+        }
+    }
+
+    /// For staged rows from ordinal `from` on: those that are the last of their key.
+    pub(crate) fn last_ones(&self, rows: &RecordBatch, from: u64) -> Result<BooleanArray> {
+        let hashes = self.hashes(rows)?;
+        Ok(hashes
+            .into_iter()
+            .enumerate()
+            .map(|(i, h)| Some(self.last.get(&h) == Some(&(from + i as u64))))
+            .collect())
+    }
+}
+
+impl Replaces for Keys {
+    fn columns(&self) -> Vec<&str> {
+        self.columns.iter().map(String::as_str).collect()
+    }
+
+    fn may_touch(&self, file: &DataFile, schema: &SchemaRef) -> bool {
         for (at, (name, range)) in self.columns.iter().zip(&self.bounds).enumerate() {
             let (Some((index, _)), Some((least, most))) = (schema.column_with_name(name), range) else {
                 continue;
@@ -168,136 +183,13 @@ impl Keys {
         true
     }
 
-    /// For rows of the table: those whose key is not replaced.
     fn stays(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         Ok(self.hashes(rows)?.into_iter().map(|h| Some(!self.last.contains_key(&h))).collect())
     }
-
-    /// For staged rows from ordinal `from` on: those that are the last of their key.
-    fn last_ones(&self, rows: &RecordBatch, from: u64) -> Result<BooleanArray> {
-        let hashes = self.hashes(rows)?;
-        Ok(hashes
-            .into_iter()
-            .enumerate()
-            .map(|(i, h)| Some(self.last.get(&h) == Some(&(from + i as u64))))
-            .collect())
-    }
 }
 
-fn bounds_of(file: &DataFile, index: usize) -> Option<(ScalarValue, ScalarValue, usize)> {
+pub(crate) fn bounds_of(file: &DataFile, index: usize) -> Option<(ScalarValue, ScalarValue, usize)> {
     let column = file.statistics.column_statistics.get(index)?;
     let nulls = *column.null_count.get_value()?;
     Some((column.min_value.get_value()?.clone(), column.max_value.get_value()?.clone(), nulls))
-}
-
-/// Which rows of a file go when a landing replaces some.
-pub(crate) enum Replaced {
-    Keys(Box<Keys>),
-    /// Rows whose `_file` is this.
-    File(String),
-}
-
-impl Replaced {
-    fn columns(&self) -> Vec<&str> {
-        match self {
-            Replaced::Keys(keys) => keys.columns.iter().map(String::as_str).collect(),
-            Replaced::File(_) => vec!["_file"],
-        }
-    }
-
-    pub(crate) fn may_touch(&self, file: &DataFile, schema: &SchemaRef) -> bool {
-        match self {
-            Replaced::Keys(keys) => keys.may_touch(file, schema),
-            Replaced::File(name) => {
-                let Some((index, _)) = schema.column_with_name("_file") else { return false };
-                let Some((low, high, _)) = bounds_of(file, index) else { return true };
-                let name = ScalarValue::Utf8(Some(name.clone()));
-                low <= name && name <= high
-            }
-        }
-    }
-
-    /// True for the rows that stay.
-    fn stays(&self, rows: &RecordBatch) -> Result<BooleanArray> {
-        match self {
-            Replaced::Keys(keys) => keys.stays(rows),
-            Replaced::File(name) => {
-                let column = rows
-                    .column_by_name("_file")
-                    .ok_or_else(|| Error::invalid("the table has no column `_file`"))?;
-                let column = datafusion::arrow::compute::cast(column, &DataType::Utf8)?;
-                let column = datafusion::common::cast::as_string_array(&column)?;
-                Ok(column.iter().map(|v| Some(v != Some(name.as_str()))).collect())
-            }
-        }
-    }
-}
-
-/// Reads files in their order, one after the other.
-pub(crate) struct Reading {
-    pub snapshot: Arc<Snapshot>,
-    pub place: Place,
-    /// One partition, so that order holds.
-    pub context: SessionContext,
-}
-
-impl Reading {
-    pub(crate) async fn rows(
-        &self,
-        files: Vec<Arc<DataFile>>,
-        columns: Option<&[&str]>,
-    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let frame = self.context.read_table(part(self.snapshot.clone(), files, &self.place))?;
-        let frame = match columns {
-            Some(columns) => frame.select(columns.iter().map(|c| datafusion::prelude::ident(*c)))?,
-            None => frame,
-        };
-        let stream = frame.execute_stream().await?;
-        Ok(stream.map(|batch| batch.map_err(Error::from)).boxed())
-    }
-
-    /// Whether the file holds a row that is replaced; reads only the key columns and stops at the first.
-    pub(crate) async fn touches(&self, file: &Arc<DataFile>, replaced: &Replaced) -> Result<bool> {
-        let mut rows = self.rows(vec![file.clone()], Some(&replaced.columns())).await?;
-        while let Some(batch) = rows.next().await {
-            let stays = replaced.stays(&batch?)?;
-            if stays.true_count() < stays.len() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// What stays of the files.
-    pub(crate) async fn remaining<'a>(
-        &self,
-        files: Vec<Arc<DataFile>>,
-        replaced: &'a Replaced,
-    ) -> Result<BoxStream<'a, Result<RecordBatch>>> {
-        let rows = self.rows(files, None).await?;
-        Ok(rows
-            .map(move |batch| {
-                let batch = batch?;
-                Ok(filter_record_batch(&batch, &replaced.stays(&batch)?)?)
-            })
-            .boxed())
-    }
-
-    /// The staged rows without those that a later row of the same key replaces.
-    pub(crate) async fn last_ones<'a>(
-        &self,
-        files: Vec<Arc<DataFile>>,
-        keys: &'a Keys,
-    ) -> Result<BoxStream<'a, Result<RecordBatch>>> {
-        let rows = self.rows(files, None).await?;
-        let mut from = 0u64;
-        Ok(rows
-            .map(move |batch| {
-                let batch = batch?;
-                let last = keys.last_ones(&batch, from)?;
-                from += batch.num_rows() as u64;
-                Ok(filter_record_batch(&batch, &last)?)
-            })
-            .boxed())
-    }
 }

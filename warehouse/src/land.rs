@@ -11,18 +11,17 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Entry;
 use crate::commit::{self, Change};
 use crate::error::{Error, Result};
-use crate::keyed::{Keys, Reading, Replaced};
-use crate::log::{self, DataFile, Kind, Snapshot, file_of};
+use crate::log::{self, Kind, Snapshot, file_of};
 use crate::marks;
+use crate::reading::Reading;
+use crate::replace::{Effect, Start};
 use crate::scan::{self, Place};
-use crate::shape;
-use crate::stage::{Files, Stager};
+use crate::stage::{Cut, Files, Stager};
 use crate::table::{TableName, Zone};
 use crate::warehouse::Warehouse;
 
@@ -41,6 +40,13 @@ pub enum Landing {
     /// Rows whose `_file` is this are replaced.
     ReplaceFile {
         file: String,
+    },
+    /// Rows whose `column` is at or after `since` are replaced, and rows with a delivered key wherever they lie.
+    /// Several delivered rows may share a key.
+    Interval {
+        column: String,
+        since: Start,
+        keys: Vec<String>,
     },
 }
 
@@ -63,6 +69,8 @@ pub struct Landed {
     pub rows: u64,
     /// The log already had this `seq`: nothing was written now.
     pub already: bool,
+    /// The table held these very rows before: it is not newer than it was.
+    pub unchanged: bool,
 }
 
 /// Data files that are written and not visible.
@@ -70,7 +78,7 @@ pub struct Staged {
     pub table: TableName,
     pub schema: SchemaRef,
     pub rows: u64,
-    files: Files,
+    pub(crate) files: Files,
     place: Place,
 }
 
@@ -82,7 +90,12 @@ impl Staged {
         scan::part(snapshot, files, &self.place)
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+    /// Bytes of the staged files.
+    pub fn bytes(&self) -> u64 {
+        self.files.adds.iter().map(|a| a.size.max(0) as u64).sum()
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         let files = self.files.adds.iter().map(|a| Arc::new(file_of(&self.table, a, &self.schema))).collect();
         Arc::new(Snapshot::loose(self.table.clone(), self.schema.clone(), files))
     }
@@ -101,14 +114,14 @@ enum Next {
         present: Option<Arc<Snapshot>>,
         change: Change,
         /// Files written for this commit only.
-        rewritten: Files,
+        written: Files,
+        /// These stand for the staged files.
+        lean: bool,
     },
 }
 
 /// How often a commit is tried again after someone else took its version.
 const ATTEMPTS: usize = 8;
-/// Files whose key columns are read at once.
-const LOOKING: usize = 2;
 
 impl Warehouse {
     /// Lands a stream of batches. With a `seq` that the log already has, the stream is not read.
@@ -148,14 +161,32 @@ impl Warehouse {
         writable(table, present.as_deref())?;
         let own_types = *how == Landing::Replace && table.zone == Zone::Raw;
         let schema = present.map(|s| s.schema.clone()).filter(|_| !own_types);
-        let files = self.stager().write(table, schema.as_deref(), rows).await?;
-        Ok(Staged {
+        let files = self.stager().write(table, schema.as_deref(), rows, Cut::Bytes).await?;
+        Ok(self.staged(table, files))
+    }
+
+    /// As [`Self::stage`], for the whole of a table whose rows will change by a key and come in its order: they are
+    /// laid so that the last ones, which change first where keys count up, take few others along.
+    pub async fn stage_in_order(
+        &self,
+        table: &TableName,
+        rows: BoxStream<'_, Result<RecordBatch>>,
+    ) -> Result<Staged> {
+        let present = self.snapshot(table).await?;
+        writable(table, present.as_deref())?;
+        let schema = present.map(|s| s.schema.clone());
+        let files = self.stager().write(table, schema.as_deref(), rows, Cut::Tail).await?;
+        Ok(self.staged(table, files))
+    }
+
+    fn staged(&self, table: &TableName, files: Files) -> Staged {
+        Staged {
             table: table.clone(),
             schema: files.schema.clone(),
             rows: files.rows,
             files,
             place: self.place().clone(),
-        })
+        }
     }
 
     /// Makes staged rows visible in one commit.
@@ -164,8 +195,8 @@ impl Warehouse {
         let _writer = entry.writer.lock().await;
         let mut staged = staged;
         for _ in 0..ATTEMPTS {
-            let (present, change, rewritten) = match self.next(&entry, &mut staged, &how, &mark).await {
-                Ok(Next::Commit { present, change, rewritten }) => (present, change, rewritten),
+            let (present, change, written, lean) = match self.next(&entry, &mut staged, &how, &mark).await {
+                Ok(Next::Commit { present, change, written, lean }) => (present, change, written, lean),
                 Ok(Next::Landed(landed)) => {
                     self.stager().discard(&staged.table, &staged.files).await;
                     return Ok(landed);
@@ -176,6 +207,7 @@ impl Warehouse {
                     return Err(error);
                 }
             };
+            let unchanged = !change.data_change;
             let own = log::Own {
                 commit: store::new_id(self.clock().as_ref()),
                 stream: Some(mark.stream.clone()),
@@ -188,10 +220,14 @@ impl Warehouse {
                 Some(version) => {
                     marks::remember(self.db(), &staged.table, &mark, staged.rows, version).await;
                     tracing::info!(table.name = %staged.table, table.version = version, rows = staged.rows,
-                        stream = mark.stream, "landed");
-                    return Ok(Landed { version, rows: staged.rows, already: false });
+                        unchanged, stream = mark.stream, "landed");
+                    if unchanged || lean {
+                        self.stager().discard(&staged.table, &staged.files).await;
+                    }
+                    let landed = Landed { version, rows: staged.rows, already: false, unchanged };
+                    return Ok(landed);
                 }
-                None => self.stager().discard(&staged.table, &rewritten).await,
+                None => self.stager().discard(&staged.table, &written).await,
             }
         }
         self.stager().discard(&staged.table, &staged.files).await;
@@ -209,10 +245,31 @@ impl Warehouse {
             return Ok(Next::Landed(landed));
         }
         if present.is_none() && staged.schema.fields().is_empty() {
-            return Ok(Next::Landed(Landed { version: -1, rows: 0, already: false }));
+            return Ok(Next::Landed(Landed { version: -1, rows: 0, already: false, unchanged: true }));
         }
-        let (change, rewritten) = self.change(present.as_deref(), staged, how).await?;
-        Ok(Next::Commit { present, change, rewritten })
+        match (self.effect(present.as_ref(), staged, how).await?, &present) {
+            (Effect::Change { change, written, lean }, _) => {
+                Ok(Next::Commit { present, change, written, lean })
+            }
+            (Effect::Nothing, Some(snapshot))
+                if staged.table.zone == Zone::Raw && self.stands(entry, snapshot, mark).await? =>
+            {
+                let rows = staged.rows;
+                Ok(Next::Landed(Landed { version: snapshot.version, rows, already: false, unchanged: true }))
+            }
+            // The rows are there; the stream's new position still has to be kept.
+            (Effect::Nothing, _) => {
+                let written = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };
+                let change = Change { operation: "WRITE", ..Change::default() };
+                Ok(Next::Commit { present, change, written, lean: false })
+            }
+        }
+    }
+
+    /// Whether the stream stands where `mark` would put it: then there is nothing to keep.
+    async fn stands(&self, entry: &Entry, snapshot: &Snapshot, mark: &LoadMark) -> Result<bool> {
+        let Some(seq) = self.catalog().stream(entry, &mark.stream).await? else { return Ok(false) };
+        Ok(marks::find(self, snapshot, &mark.stream, seq).await?.0.cursor == mark.cursor)
     }
 
     /// Deletes staged files, best effort.
@@ -238,109 +295,13 @@ impl Warehouse {
                 } else {
                     0
                 };
-                Ok(Some(Landed { version: snapshot.version, rows, already: true }))
+                Ok(Some(Landed { version: snapshot.version, rows, already: true, unchanged: true }))
             }
             _ => Ok(None),
         }
     }
 
-    /// What the commit removes and adds. Answers also the files written for it, to discard if the commit is lost.
-    async fn change(
-        &self,
-        present: Option<&Snapshot>,
-        staged: &mut Staged,
-        how: &Landing,
-    ) -> Result<(Change, Files)> {
-        let mut change = Change { operation: operation(how), data_change: true, ..Change::default() };
-        let all = *how == Landing::Replace;
-        change.schema = match present {
-            None => Some(staged.schema.clone()),
-            Some(_) if staged.schema.fields().is_empty() => None,
-            Some(s) if all && matches!(staged.table.zone, Zone::Clean | Zone::Mart) => {
-                (s.schema != staged.schema).then(|| staged.schema.clone())
-            }
-            Some(s) if all => shape::replaced(&s.schema, &staged.schema),
-            Some(s) => shape::grown(&staged.table, &s.schema, &staged.schema)?,
-        };
-        let none = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };
-        let rewritten = match how {
-            Landing::Append => none,
-            Landing::Replace => {
-                change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
-                none
-            }
-            Landing::Upsert { keys } => {
-                let keys = self.keys(staged, keys).await?;
-                self.rewrite(present, &Replaced::Keys(Box::new(keys)), staged, &mut change).await?
-            }
-            Landing::ReplaceFile { file } => {
-                self.rewrite(present, &Replaced::File(file.clone()), staged, &mut change).await?
-            }
-        };
-        change.added = rewritten.adds.iter().chain(&staged.files.adds).cloned().collect();
-        Ok((change, rewritten))
-    }
-
-    /// The staged keys; where a key came twice, the staged files are written again without its earlier rows.
-    async fn keys(&self, staged: &mut Staged, columns: &[String]) -> Result<Keys> {
-        let mut keys = Keys::new(&staged.table, columns, &staged.schema)?;
-        let snapshot = staged.snapshot();
-        let reading = self.reading(snapshot.clone());
-        let names: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let mut rows = reading.rows(snapshot.files.clone(), Some(&names)).await?;
-        while let Some(batch) = rows.next().await {
-            keys.add(&batch?)?;
-        }
-        if (keys.distinct() as u64) < keys.rows {
-            let last = reading.last_ones(snapshot.files.clone(), &keys).await?;
-            let files = self.stager().write(&staged.table, Some(&staged.schema), last).await?;
-            let before = std::mem::replace(&mut staged.files, files);
-            self.stager().discard(&staged.table, &before).await;
-            // From here on every key is unique: a second attempt counts the same rows again.
-            staged.rows = staged.files.rows;
-        }
-        keys.bound(&staged.snapshot().files, &staged.schema);
-        Ok(keys)
-    }
-
-    /// Writes again what stays of the files that hold replaced rows, and lists those files as removed.
-    async fn rewrite(
-        &self,
-        present: Option<&Snapshot>,
-        replaced: &Replaced,
-        staged: &Staged,
-        change: &mut Change,
-    ) -> Result<Files> {
-        let none = Files { adds: vec![], schema: staged.schema.clone(), rows: 0 };
-        let Some(present) = present else { return Ok(none) };
-        if staged.rows == 0 && matches!(replaced, Replaced::Keys(_)) {
-            return Ok(none);
-        }
-        let reading = self.reading(Arc::new(present.clone()));
-        let maybe: Vec<Arc<DataFile>> =
-            present.files.iter().filter(|f| replaced.may_touch(f, &present.schema)).cloned().collect();
-        let looked = maybe.len();
-        let touched: Vec<Arc<DataFile>> = futures::stream::iter(maybe)
-            .map(|file| {
-                let reading = &reading;
-                async move { Ok::<_, Error>(reading.touches(&file, replaced).await?.then_some(file)) }
-            })
-            .buffered(LOOKING)
-            .try_filter_map(|file| async move { Ok(file) })
-            .try_collect()
-            .await?;
-        tracing::debug!(table.name = %staged.table, files = present.files.len(), files.looked = looked,
-            files.touched = touched.len(), "replacing rows");
-        if touched.is_empty() {
-            return Ok(none);
-        }
-        let rows = reading.remaining(touched.clone(), replaced).await?;
-        let files = self.stager().write(&staged.table, Some(&present.schema), rows).await?;
-        change.removed = touched;
-        Ok(files)
-    }
-
-    fn stager(&self) -> Stager {
+    pub(crate) fn stager(&self) -> Stager {
         Stager { store: self.place().store.clone(), clock: self.clock().clone() }
     }
 
@@ -354,18 +315,11 @@ impl Warehouse {
         schema: &SchemaRef,
         rows: BoxStream<'_, Result<RecordBatch>>,
     ) -> Result<Files> {
-        self.stager().write(table, Some(schema), rows).await
+        self.stager().write(table, Some(schema), rows, Cut::Bytes).await
     }
 
     pub(crate) async fn discard_files(&self, table: &TableName, files: &Files) {
         self.stager().discard(table, files).await;
-    }
-}
-
-fn operation(how: &Landing) -> &'static str {
-    match how {
-        Landing::Append | Landing::Replace => "WRITE",
-        Landing::Upsert { .. } | Landing::ReplaceFile { .. } => "MERGE",
     }
 }
 

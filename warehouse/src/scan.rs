@@ -4,9 +4,11 @@
 //! `DataSourceExec` over exactly the snapshot's files, with the log's statistics on every file, so that whole files are
 //! skipped, and `count(*)` is answered, without opening any.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array, new_empty_array};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
@@ -14,7 +16,9 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, DFSchema, Result as DfResult, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetFileReaderFactory,
+};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -24,7 +28,12 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::log::{DataFile, Kind, Snapshot};
 
@@ -132,10 +141,10 @@ impl TableProvider for Scan {
                 global: options,
                 ..Default::default()
             })
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                self.store.clone(),
-                footers,
-            )))
+            .with_parquet_file_reader_factory(Arc::new(Reader {
+                files: CachedParquetFileReaderFactory::new(self.store.clone(), footers),
+                snapshot: self.snapshot.clone(),
+            }))
             .with_metadata_size_hint(FOOTER_HINT);
         if let Some(predicate) = predicate {
             source = source.with_predicate(predicate);
@@ -149,6 +158,53 @@ impl TableProvider for Scan {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// Opens the files of a version and holds on to it as long as a plan or a running stream may open another: upkeep
+/// leaves files alone whose version somebody holds.
+#[derive(Debug)]
+struct Reader {
+    files: CachedParquetFileReaderFactory,
+    snapshot: Arc<Snapshot>,
+}
+
+impl ParquetFileReaderFactory for Reader {
+    fn create_reader(
+        &self,
+        partition: usize,
+        file: PartitionedFile,
+        hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> DfResult<Box<dyn AsyncFileReader + Send>> {
+        let reader = self.files.create_reader(partition, file, hint, metrics)?;
+        Ok(Box::new(Held { reader, _snapshot: self.snapshot.clone() }))
+    }
+}
+
+/// One open file of a version.
+struct Held {
+    reader: Box<dyn AsyncFileReader + Send>,
+    _snapshot: Arc<Snapshot>,
+}
+
+impl AsyncFileReader for Held {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
+        self.reader.get_bytes(range)
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
+        self.reader.get_byte_ranges(ranges)
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
+        self.reader.get_metadata(options)
     }
 }
 

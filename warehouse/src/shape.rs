@@ -59,6 +59,7 @@ fn kept_field(field: &FieldRef) -> std::result::Result<FieldRef, String> {
 /// every delivered value (a wider number, or anything for a column without values), the table's type. A raw decimal
 /// with fewer digits takes what fits: [`brought`] refuses the first value that does not.
 pub(crate) fn written(table: &TableName, delivered: &Schema, present: Option<&Schema>) -> Result<SchemaRef> {
+    fits(table, delivered.fields().len())?;
     let mut fields: Vec<FieldRef> = Vec::with_capacity(delivered.fields().len());
     for field in delivered.fields() {
         if fields.iter().any(|f| f.name().eq_ignore_ascii_case(field.name())) {
@@ -83,6 +84,18 @@ pub(crate) fn written(table: &TableName, delivered: &Schema, present: Option<&Sc
         fields.push(Arc::new(Field::new(field.name(), kind, true)));
     }
     Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Refuses a table wider than the limit: each column costs builders, statistics and a place in every batch.
+fn fits(table: &TableName, columns: usize) -> Result<()> {
+    let most = store::limits().columns;
+    if columns <= most {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("{table} would have {columns} columns; a table may have {most}"),
+        "select fewer columns at the source, or turn them into rows; `limits: { columns: … }` in guanlan.yaml raises the bound",
+    ))
 }
 
 /// The same decimal with fewer digits before the point.
@@ -136,6 +149,7 @@ pub(crate) fn grown(table: &TableName, present: &Schema, written: &Schema) -> Re
             }
         }
     }
+    fits(table, fields.len())?;
     let longer = fields.len() != present.fields().len();
     Ok(longer.then(|| Arc::new(Schema::new(fields)) as SchemaRef))
 }

@@ -29,6 +29,7 @@ use crate::session::audit::{self, PastQuery};
 use crate::session::{self, Registry, Session, Workers, budget};
 use crate::system::SystemTable;
 use crate::table::{TableName, Zone};
+use crate::usage::{self, TablesScan};
 use crate::{lineage, marks};
 
 /// Plain data; `calendar` holds zone, week start and fiscal month.
@@ -42,9 +43,23 @@ pub struct Settings {
     pub spill: Option<PathBuf>,
     /// Parallelism of a query; the number of cores when not set.
     pub partitions: Option<usize>,
-    /// How long removed files stay for readers and for going back.
-    pub retention: Duration,
+    pub retention: Retention,
     pub calendar: Calendar,
+}
+
+/// How long what is no longer in a table stays for readers and for going back: by age and by room, whichever comes
+/// first. What this process is reading stays in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    pub age: Duration,
+    /// A table with its earlier versions takes at most so many times its own bytes.
+    pub times_live: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(86_400), times_live: 3 }
+    }
 }
 
 impl Settings {
@@ -54,7 +69,7 @@ impl Settings {
             timeout: Duration::from_secs(60),
             spill: None,
             partitions: None,
-            retention: Duration::from_secs(7 * 86_400),
+            retention: Retention::default(),
             calendar: Calendar::built_in(timezone).with_periods(week_start, fiscal_month),
         }
     }
@@ -250,10 +265,12 @@ impl Warehouse {
             }
         }
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner).clone();
-        found.extend(system.into_values().filter_map(|table| {
+        let own = (usage::TABLES.to_owned(), usage::schema());
+        let system = system.into_values().map(|table| (table.name, table.schema)).chain([own]);
+        found.extend(system.filter_map(|(name, schema)| {
             Some(TableInfo {
-                name: TableName::new(Zone::System, &table.name).ok()?,
-                schema: table.schema,
+                name: TableName::new(Zone::System, &name).ok()?,
+                schema,
                 rows: None,
                 bytes: 0,
                 files: 0,
@@ -310,18 +327,23 @@ impl Warehouse {
     /// Names of all tables, for suggestions and lists.
     pub(crate) fn names(&self) -> Vec<TableName> {
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner);
-        let system = system.keys().filter_map(|name| TableName::new(Zone::System, name).ok());
+        let system = system.keys().map(String::as_str).chain([usage::TABLES]);
+        let system = system.filter_map(|name| TableName::new(Zone::System, name).ok());
         self.catalog().names().into_iter().chain(system).collect()
     }
 
     pub(crate) fn is_system(&self, name: &TableName) -> bool {
         name.zone == Zone::System
-            && self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name)
+            && (name.name == usage::TABLES
+                || self.0.system.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name.name))
     }
 
     pub(crate) fn system_table(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
         if name.zone != Zone::System {
             return None;
+        }
+        if name.name == usage::TABLES {
+            return Some(Arc::new(TablesScan(self.clone())));
         }
         let system = self.0.system.read().unwrap_or_else(PoisonError::into_inner);
         system.get(&name.name).map(|table| table.provider(self.db()))

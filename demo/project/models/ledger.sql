@@ -1,6 +1,8 @@
 ---
 title: { zh: 费用明细, en: Ledger }
 description: { zh: 总账费用凭证，带区域, en: "Expense postings of the ledger, with region" }
+# Postings come hourly; some are made up for days later.
+refresh: { incremental: { key: [voucher], since: posted_at, lookback: 3d } }
 checks:
   - not_null: [voucher, day, department, amount]
   - unique: [voucher]
@@ -16,3 +18,4 @@ select
   l.amount
 from clean.ledger l
 left join clean.departments d on d.name = l.department
+where $since is null or l.posted_at >= $since

@@ -2,6 +2,8 @@
 title: { zh: 订单, en: Orders }
 description: { zh: 清洗去重后的 CRM 订单, en: "CRM orders, cleaned, each once" }
 columns: { amount: { zh: 金额, en: Amount }, product: { zh: 产品线, en: Product line } }
+# Exports overlap by some hours; a day back is enough.
+refresh: { incremental: { key: [number], since: updated_at, lookback: 1d } }
 checks:
   - not_null: [number, ordered_at, region, amount]
   - unique: [number]
@@ -17,5 +19,7 @@ select
   seller,
   quantity,
   amount,
-  status
+  status,
+  updated_at
 from clean.orders
+where $since is null or updated_at >= $since

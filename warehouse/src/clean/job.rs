@@ -182,10 +182,13 @@ impl<'a> Cleaning<'a> {
         let (send, receive) = mpsc::channel(4);
         let kept = self.kept(&input, counts.clone(), send).await?;
         let rejected = rejected_batches(receive);
-        let (kept, rejected) = futures::try_join!(
-            self.warehouse.stage(&self.table, kept),
-            self.warehouse.stage(&self.rejects, rejected)
-        )?;
+        let stage_kept = async {
+            match input.full && !self.spec.key.is_empty() {
+                true => self.warehouse.stage_in_order(&self.table, kept).await,
+                false => self.warehouse.stage(&self.table, kept).await,
+            }
+        };
+        let (kept, rejected) = futures::try_join!(stage_kept, self.warehouse.stage(&self.rejects, rejected))?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let mut report = CleanReport {
             read: count(&counts.read),

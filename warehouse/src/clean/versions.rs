@@ -41,8 +41,10 @@ pub(super) async fn newest_versions(
         keys.join(", "),
         order.join(", "),
     );
+    // In the order of the key, as `Warehouse::stage_in_order` wants the whole of a table.
+    let sorted = keys.join(", ");
     let (Some(present), Some(latest)) = (present, &spec.latest) else {
-        return Ok(cx.sql(&newest).await?);
+        return Ok(cx.sql(&format!("{newest} ORDER BY {sorted}")).await?);
     };
     cx.register_table(PRESENT, cx.read_table(present)?.into_view())?;
     let same: Vec<String> = keys.iter().map(|key| format!("n.{key} = p.{key}")).collect();

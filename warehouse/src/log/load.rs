@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::action::{Add, Line};
 use super::commit::read_commit;
+use super::kernel;
 use super::ordered::Ordered;
 use super::snapshot::{Kind, Next, Snapshot, file_of, from_millis};
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ pub(crate) async fn exists(store: &Arc<dyn ObjectStore>, table: &TableName) -> R
     }
 }
 
-/// deltalake's view of the table, loaded.
+/// deltalake's view of the table, loaded. Only inside [`kernel::run`].
 pub(crate) async fn delta_table(store: &Arc<dyn ObjectStore>, table: &TableName) -> Result<DeltaTable> {
     // The scheme only selects deltalake's plain log store; every byte goes through our store, whose root is "/".
     let location = url::Url::parse(&format!("memory:///{}/", table.folder()))
@@ -69,6 +70,11 @@ pub(crate) async fn load(store: &Arc<dyn ObjectStore>, table: &TableName) -> Res
     if !exists(store, table).await? {
         return Ok(None);
     }
+    let (store, name) = (store.clone(), table.clone());
+    kernel::run(table, async move { replayed(&store, &name).await.map(Some) }).await
+}
+
+async fn replayed(store: &Arc<dyn ObjectStore>, table: &TableName) -> Result<Snapshot> {
     let delta = delta_table(store, table).await?;
     let state = delta.snapshot().map_err(|e| failed(table, e))?;
     let version = i64::try_from(state.version()).unwrap_or(i64::MAX);
@@ -107,7 +113,7 @@ pub(crate) async fn load(store: &Arc<dyn ObjectStore>, table: &TableName) -> Res
         Kind::Plain => schema,
         Kind::Foreign(provider) => provider.schema(),
     };
-    Ok(Some(Snapshot {
+    Ok(Snapshot {
         table: table.clone(),
         version,
         schema,
@@ -117,7 +123,7 @@ pub(crate) async fn load(store: &Arc<dyn ObjectStore>, table: &TableName) -> Res
         metadata,
         features,
         total: OnceLock::new(),
-    }))
+    })
 }
 
 async fn last_commit_millis(store: &Arc<dyn ObjectStore>, table: &TableName, version: i64) -> Result<i64> {
@@ -131,9 +137,13 @@ pub(crate) async fn transaction(
     table: &TableName,
     stream: &str,
 ) -> Result<Option<i64>> {
-    let delta = delta_table(store, table).await?;
-    let state = delta.snapshot().map_err(|e| failed(table, e))?;
-    state.transaction_version(delta.log_store().as_ref(), stream).await.map_err(|e| failed(table, e))
+    let (store, name, stream) = (store.clone(), table.clone(), stream.to_owned());
+    let work = async move {
+        let delta = delta_table(&store, &name).await?;
+        let state = delta.snapshot().map_err(|e| failed(&name, e))?;
+        state.transaction_version(delta.log_store().as_ref(), &stream).await.map_err(|e| failed(&name, e))
+    };
+    kernel::run(table, work).await
 }
 
 /// The snapshot after every commit that has appeared since; the streams' new positions on the way.

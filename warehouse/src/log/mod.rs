@@ -6,6 +6,7 @@
 
 mod action;
 mod commit;
+mod kernel;
 mod load;
 mod ordered;
 mod snapshot;
@@ -13,7 +14,10 @@ mod statistics;
 
 pub(crate) use action::{Add, CommitInfo, Line, Own, Remove, Transaction};
 pub(crate) use commit::{Outcome, read_commit, write_commit};
-pub(crate) use load::{arrow_schema, delta_table, exists, follow, load, transaction};
+pub(crate) use kernel::{checkpoint, tombstones};
+#[cfg(test)]
+pub(crate) use load::delta_table;
+pub(crate) use load::{arrow_schema, exists, follow, load, transaction};
 pub use snapshot::{DataFile, Snapshot};
 pub(crate) use snapshot::{Kind, Next, file_of};
 pub(crate) use statistics::from_footer;

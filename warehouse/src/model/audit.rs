@@ -143,6 +143,17 @@ impl Audit {
 }
 
 impl CheckResult {
+    /// The check that every model has: rows that were set aside do not empty it.
+    pub(super) fn emptied(rejected: u64, message: String) -> Self {
+        Self {
+            name: "not emptied by rejects".into(),
+            ok: false,
+            failing: rejected,
+            samples: Vec::new(),
+            message,
+        }
+    }
+
     fn held(name: String) -> Self {
         Self { name, ok: true, failing: 0, samples: Vec::new(), message: String::new() }
     }

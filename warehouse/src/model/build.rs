@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
+use datafusion::prelude::ident;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,10 +16,12 @@ use store::{nearest, new_id};
 
 use super::audit::{Audit, CheckResult};
 use super::plan;
-use super::progress::{self, since_value};
-use super::runs::{Outcome, Run, record};
+use super::progress;
+use super::runs::{Cost, Outcome, Run, costs, record};
 use super::spec::{Check, Incremental, ModelSpec, Refresh};
-use crate::{Error, Landing, LoadMark, Result, Staged, TableName, Warehouse, Zone, references};
+use crate::{
+    Calendar, Error, Landing, LoadMark, Result, Since, Staged, TableName, Warehouse, Zone, references,
+};
 
 /// What one build did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +35,23 @@ pub struct BuildReport {
     pub published: bool,
     /// The whole table was computed.
     pub full: bool,
+    /// Bytes that the computed rows take.
+    pub bytes: u64,
+    /// What was computed is what the table held: it is not newer than it was.
+    pub unchanged: bool,
+}
+
+/// Whether a model is to be built, and what that means.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Due {
+    pub model: String,
+    pub stale: bool,
+    /// Building it computes every row, also for one new row.
+    pub full: bool,
+    /// Why, for people; empty when it is up to date.
+    pub reason: String,
+    /// What its last builds took.
+    pub cost: Option<Cost>,
 }
 
 impl BuildReport {
@@ -49,10 +69,21 @@ impl Warehouse {
     /// # Errors
     /// `NotFound` for an unknown model, `Sql` when its tables cannot be told, or what the log reports.
     pub async fn is_stale(&self, model: &str) -> Result<bool> {
+        Ok(Build::new(self, model)?.reason().await?.is_some())
+    }
+
+    /// As [`Self::is_stale`], with the reason and what a build costs. Errors likewise.
+    pub async fn due(&self, model: &str) -> Result<Due> {
         let build = Build::new(self, model)?;
-        let (definition, inputs) = (build.definition().await?, build.inputs().await?);
-        let mark = self.mark(&build.table, &build.stream).await?;
-        Ok(!mark.is_some_and(|mark| progress::stands(&mark, &definition, &inputs)))
+        let reason = build.reason().await?;
+        let always = matches!(build.spec.refresh, Refresh::Full(_));
+        Ok(Due {
+            model: model.to_owned(),
+            stale: reason.is_some(),
+            full: always || reason.as_ref().is_some_and(|reason| reason.full),
+            reason: reason.map_or_else(String::new, |reason| reason.text),
+            cost: costs(self.db()).await?.remove(model),
+        })
     }
 
     /// Computes a model and publishes it as `mart.<model>` if its checks hold. The run is
@@ -62,9 +93,18 @@ impl Warehouse {
     /// `NotFound` for an unknown model, `Sql` with a place in the model's file, or what reading
     /// and landing report. A failing check is no error: `published` is false.
     pub async fn build(&self, model: &str) -> Result<BuildReport> {
+        self.run_build(model, false).await
+    }
+
+    /// The same for every row, also where an incremental model would go on from where it stands. Errors likewise.
+    pub async fn build_full(&self, model: &str) -> Result<BuildReport> {
+        self.run_build(model, true).await
+    }
+
+    async fn run_build(&self, model: &str, full: bool) -> Result<BuildReport> {
         let build = Build::new(self, model)?;
         let started_at = self.clock().now();
-        let outcome = build.run().await;
+        let outcome = build.run(full).await;
         let failure = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let (how, message) = match &outcome {
             Ok(report) if report.published => (Outcome::Published, String::new()),
@@ -80,6 +120,7 @@ impl Warehouse {
             full: outcome.as_ref().is_ok_and(|report| report.full),
             version: outcome.as_ref().ok().and_then(|report| report.version),
             rows: outcome.as_ref().ok().map(|report| report.rows),
+            bytes: outcome.as_ref().ok().map(|report| report.bytes),
             checks: outcome.as_ref().map_or(&[], |report| &report.checks),
             message: &message,
         };
@@ -116,13 +157,44 @@ impl<'a> Build<'a> {
         })
     }
 
-    async fn run(&self) -> Result<BuildReport> {
+    /// Why the model is to be built; `None` when it is up to date.
+    async fn reason(&self) -> Result<Option<Reason>> {
+        let (definition, inputs) = (self.definition().await?, self.inputs().await?);
+        let Some(mark) = self.warehouse.mark(&self.table, &self.stream).await? else {
+            return Ok(Some(Reason { full: true, text: "it was never built".into() }));
+        };
+        if !progress::wrote(&mark, &definition) {
+            let text = "its SQL, its refresh, its checks, the calendar or a definition behind it changed";
+            return Ok(Some(Reason { full: true, text: text.into() }));
+        }
+        let mut moved = vec![];
+        for (table, version) in &inputs {
+            let stood = progress::input(&mark, table);
+            if stood == Some(*version) {
+                continue;
+            }
+            // Merged files and kept positions are versions too, without other rows.
+            let same = match (stood, table.parse::<TableName>()) {
+                (Some(stood), Ok(name)) => {
+                    matches!(self.warehouse.snapshot_since(&name, stood).await?, Since::Unchanged { .. })
+                }
+                _ => false,
+            };
+            if !same {
+                moved.push(table.as_str());
+            }
+        }
+        let text = || format!("{} changed", moved.join(", "));
+        Ok((!moved.is_empty()).then(|| Reason { full: false, text: text() }))
+    }
+
+    async fn run(&self, full: bool) -> Result<BuildReport> {
         // Read before the rows are: a table that moves on meanwhile makes the model stale again.
         let (definition, inputs) = (self.definition().await?, self.inputs().await?);
         let mark = self.warehouse.mark(&self.table, &self.stream).await?;
         let since = match (&self.spec.refresh, &mark) {
-            (Refresh::Incremental(how), Some(mark)) if progress::wrote(mark, &definition) => {
-                since_value(self.warehouse, &self.table, how).await?
+            (Refresh::Incremental(how), Some(mark)) if !full && progress::wrote(mark, &definition) => {
+                progress::since_value(self.warehouse, &self.table, how).await?
             }
             _ => None,
         };
@@ -131,7 +203,7 @@ impl<'a> Build<'a> {
             Refresh::Full(_) => None,
         });
         let staged = self.stage(since.clone()).await?;
-        let checks = match self.audit(&staged, incremental).await {
+        let checks = match self.audit(&staged, incremental.zip(since.as_ref())).await {
             Ok(checks) => checks,
             Err(error) => {
                 self.warehouse.discard(staged).await;
@@ -144,6 +216,8 @@ impl<'a> Build<'a> {
             checks,
             full: incremental.is_none(),
             version: None,
+            bytes: staged.bytes(),
+            unchanged: false,
         };
         if !report.published {
             self.warehouse.discard(staged).await;
@@ -156,8 +230,40 @@ impl<'a> Build<'a> {
             cursor: progress::cursor(&definition, &inputs),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
-        report.version = Some(self.publish(staged, incremental, mark).await?);
+        let how = match incremental.zip(since) {
+            Some((how, since)) => Landing::Interval {
+                column: how.since.clone(),
+                since: progress::start(&since)?,
+                keys: how.key.clone(),
+            },
+            None => Landing::Replace,
+        };
+        let landed = self.warehouse.publish(staged, how, mark).await?;
+        (report.version, report.unchanged) = (Some(landed.version), landed.unchanged);
         Ok(report)
+    }
+
+    /// A model that only rejected rows made empty keeps its rows: the cleaning tells what does not fit.
+    async fn emptied(&self, staged: &Staged) -> Result<Option<CheckResult>> {
+        let present = self.warehouse.snapshot(&self.table).await?.and_then(|snapshot| snapshot.rows());
+        if staged.rows > 0 || present.unwrap_or(0) == 0 {
+            return Ok(None);
+        }
+        let rows = async |table: &TableName| -> Result<u64> {
+            Ok(self.warehouse.snapshot(table).await?.and_then(|snapshot| snapshot.rows()).unwrap_or(0))
+        };
+        for table in references(&self.spec.sql).map_err(|problem| self.sql_error(problem))? {
+            if table.zone != Zone::Clean || rows(&table).await? > 0 {
+                continue;
+            }
+            let rejects = TableName::new(Zone::Clean, &format!("{}_rejected", table.name));
+            let rejected = rows(&rejects.map_err(Error::invalid)?).await?;
+            if rejected > 0 {
+                let message = format!("{table} has no rows: {rejected} are set aside");
+                return Ok(Some(CheckResult::emptied(rejected, message)));
+            }
+        }
+        Ok(None)
     }
 
     /// The model's definition with those that wrote the clean and mart tables it reads, by their logs: a
@@ -174,7 +280,7 @@ impl<'a> Build<'a> {
                 read.insert(table.to_string(), mark.cursor["definition"].clone());
             }
         }
-        Ok(fingerprint(&self.spec, &read))
+        Ok(fingerprint(&self.spec, self.warehouse.calendar(), &read))
     }
 
     /// The tables the model reads, with their versions now; -1 for one that does not exist.
@@ -191,16 +297,31 @@ impl<'a> Build<'a> {
 
     async fn stage(&self, since: Option<ScalarValue>) -> Result<Staged> {
         let cx = self.warehouse.context();
+        let whole = since.is_none();
         let plan = match plan::plan(&cx, &self.spec, since).await {
             Ok(plan) => plan,
             Err(error) => return Err(self.sql_error(plan::problem(&cx, &self.spec, error))),
         };
         let schema = plan::columns(&plan).map_err(|problem| self.sql_error(problem))?;
         self.known_columns(&schema)?;
-        let rows = DataFrame::new(cx.state(), plan).execute_stream().await?;
+        let mut frame = DataFrame::new(cx.state(), plan);
+        // The whole of an incremental model is laid by its key, for the rows that will change.
+        let ordered = match &self.spec.refresh {
+            Refresh::Incremental(how) if whole => {
+                frame =
+                    frame.sort(how.key.iter().map(|key| ident(key.as_str()).sort(true, false)).collect())?;
+                true
+            }
+            _ => false,
+        };
+        let rows = frame.execute_stream().await?;
         // The schema travels even when no row does.
         let first = stream::iter([Ok(arrow::array::RecordBatch::new_empty(rows.schema()))]);
-        self.warehouse.stage(&self.table, first.chain(rows.map_err(Error::from)).boxed()).await
+        let rows = first.chain(rows.map_err(Error::from)).boxed();
+        match ordered {
+            true => self.warehouse.stage_in_order(&self.table, rows).await,
+            false => self.warehouse.stage(&self.table, rows).await,
+        }
     }
 
     fn sql_error(&self, problem: store::Problem) -> Error {
@@ -218,56 +339,27 @@ impl<'a> Build<'a> {
         }
     }
 
-    async fn audit(&self, staged: &Staged, incremental: Option<&Incremental>) -> Result<Vec<CheckResult>> {
+    async fn audit(
+        &self,
+        staged: &Staged,
+        incremental: Option<(&Incremental, &ScalarValue)>,
+    ) -> Result<Vec<CheckResult>> {
         let (built, whole) = (self.warehouse.context(), self.warehouse.context());
         built.register_table("this", staged.provider())?;
         match incremental {
             None => whole.register_table("this", staged.provider())?,
-            Some(how) => {
-                let merged = progress::merged(self.warehouse, &whole, &self.table, staged, &how.key).await?;
+            Some((how, since)) => {
+                let merged =
+                    progress::merged(self.warehouse, &whole, &self.table, staged, how, since).await?;
                 whole.register_table("this", merged.into_view())?
             }
         };
         let key = sample_key(&self.spec, &staged.schema);
-        Audit { built, whole, key }.run(&self.spec.checks).await
-    }
-
-    async fn publish(
-        &self,
-        staged: Staged,
-        incremental: Option<&Incremental>,
-        mark: LoadMark,
-    ) -> Result<i64> {
-        let Some(how) = incremental else {
-            return Ok(self.warehouse.publish(staged, Landing::Replace, mark).await?.version);
-        };
-        match self.merged_anew(&staged, how).await {
-            Ok(None) => {
-                let upsert = Landing::Upsert { keys: how.key.clone() };
-                Ok(self.warehouse.publish(staged, upsert, mark).await?.version)
-            }
-            // The rows are in `whole` now; whatever becomes of it, their first copy is not needed.
-            Ok(Some(whole)) => {
-                self.warehouse.discard(staged).await;
-                Ok(self.warehouse.publish(whole, Landing::Replace, mark).await?.version)
-            }
-            Err(error) => {
-                self.warehouse.discard(staged).await;
-                Err(error)
-            }
+        let mut checks = Audit { built, whole, key }.run(&self.spec.checks).await?;
+        if incremental.is_none() {
+            checks.extend(self.emptied(staged).await?);
         }
-    }
-
-    /// Several rows a key: an upsert would keep one of them, so the table is written anew from the
-    /// rows that stay and the rows that come. None when an upsert will do.
-    async fn merged_anew(&self, staged: &Staged, how: &Incremental) -> Result<Option<Staged>> {
-        if progress::is_unique(self.warehouse, staged, &how.key).await? {
-            return Ok(None);
-        }
-        let cx = self.warehouse.context();
-        let merged = progress::merged(self.warehouse, &cx, &self.table, staged, &how.key).await?;
-        let rows = merged.execute_stream().await?.map_err(Error::from).boxed();
-        self.warehouse.stage(&self.table, rows).await.map(Some)
+        Ok(checks)
     }
 }
 
@@ -285,13 +377,19 @@ fn sample_key(spec: &ModelSpec, schema: &Arc<arrow::datatypes::Schema>) -> Vec<S
     }
 }
 
-/// Another SQL, refresh or set of checks means that old rows cannot be trusted, and so does another
-/// definition behind the tables that were read: rows before `$since` would keep its old numbers.
-fn fingerprint(spec: &ModelSpec, read: &BTreeMap<String, Value>) -> String {
-    let mut parts = vec![json!(spec.sql), json!(spec.refresh), json!(spec.checks)];
-    if !read.is_empty() {
-        parts.push(json!(read));
-    }
-    let text = Value::from(parts).to_string();
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// Why a model is to be built.
+struct Reason {
+    full: bool,
+    text: String,
 }
+
+/// Another SQL, refresh or set of checks means that old rows cannot be trusted, and so does another calendar or
+/// another definition behind the tables that were read: rows before `$since` would keep its old numbers.
+fn fingerprint(spec: &ModelSpec, calendar: &Calendar, read: &BTreeMap<String, Value>) -> String {
+    let calendar = format!("{calendar:?}");
+    let parts = json!([spec.sql, spec.refresh, spec.checks, read, calendar, RULES]);
+    Sha256::digest(parts.to_string()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Counts up when building itself comes to other rows, so that tables are built anew.
+const RULES: u32 = 2;

@@ -14,10 +14,10 @@ mod runs;
 mod tests;
 
 pub use audit::CheckResult;
-pub use build::BuildReport;
+pub use build::{BuildReport, Due};
 pub use check::check;
 pub use order::order;
-pub use runs::ModelState;
+pub use runs::{Cost, ModelState};
 pub(crate) use runs::{prepare, states, system_tables};
 pub use spec::{
     Accepted, Check, Full, Incremental, ModelFile, ModelHeader, ModelSpec, Refresh, Rows, SqlCheck,

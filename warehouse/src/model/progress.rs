@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use arrow::datatypes::DataType;
 use datafusion::common::{Column, NullEquality, ScalarValue};
 use datafusion::dataframe::DataFrame;
+use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionContext, ident, lit};
 use serde_json::{Value, json};
 
 use super::spec::Incremental;
-use crate::clean::quoted;
-use crate::{Error, LoadMark, Result, Staged, TableName, Warehouse};
+use crate::{Error, LoadMark, Result, Staged, Start, TableName, Warehouse};
 
 /// What a build stands on: the definition, and the version of every table it reads.
 pub(super) fn cursor(definition: &str, inputs: &BTreeMap<String, i64>) -> Value {
     json!({ "definition": definition, "inputs": inputs })
 }
 
-/// True when the table was made by this definition from exactly these versions.
-pub(super) fn stands(mark: &LoadMark, definition: &str, inputs: &BTreeMap<String, i64>) -> bool {
-    mark.cursor == cursor(definition, inputs)
+/// The version up to which a build has read a table.
+pub(super) fn input(mark: &LoadMark, table: &str) -> Option<i64> {
+    mark.cursor.get("inputs")?.get(table)?.as_i64()
 }
 
 /// True when the table was written by this very definition.
@@ -28,7 +28,8 @@ pub(super) fn wrote(mark: &LoadMark, definition: &str) -> bool {
     mark.cursor.get("definition").and_then(Value::as_str) == Some(definition)
 }
 
-/// `$since`: the newest value of the `since` column less the lookback. None for an empty table.
+/// `$since`: the newest value of the `since` column that is not in the future, less the lookback. A row with a far
+/// date (a slip of the pen) must not end the model's life. None for a table without such a value.
 pub(super) async fn since_value(
     warehouse: &Warehouse,
     table: &TableName,
@@ -37,9 +38,16 @@ pub(super) async fn since_value(
     let Some(snapshot) = warehouse.snapshot(table).await? else {
         return Ok(None);
     };
-    let cx = warehouse.context();
-    cx.register_table("this", warehouse.provider(snapshot))?;
-    let newest = cx.sql(&format!("SELECT max({}) FROM this", quoted(&how.since))).await?.collect().await?;
+    let Ok(field) = snapshot.schema.field_with_name(&how.since) else {
+        return Ok(None);
+    };
+    let now = present(field.data_type(), warehouse)?;
+    let rows = warehouse.context().read_table(warehouse.provider(snapshot.clone()))?;
+    let newest = rows
+        .filter(ident(how.since.as_str()).lt_eq(lit(now)))?
+        .aggregate(vec![], vec![max(ident(how.since.as_str()))])?
+        .collect()
+        .await?;
     let Some(batch) = newest.iter().find(|batch| batch.num_rows() > 0) else {
         return Ok(None);
     };
@@ -49,6 +57,34 @@ pub(super) async fn since_value(
     }
     let micros = i64::try_from(how.lookback.0.as_micros()).unwrap_or(i64::MAX);
     earlier(newest, micros).map(Some)
+}
+
+/// Now as a value of a `since` column: today and times without a zone are the site's.
+fn present(kind: &DataType, warehouse: &Warehouse) -> Result<ScalarValue> {
+    let now = warehouse.clock().now();
+    let local = warehouse.calendar().local(now).naive_local();
+    match kind {
+        DataType::Date32 => {
+            let days = (local.date() - chrono::NaiveDate::default()).num_days();
+            Ok(ScalarValue::Date32(i32::try_from(days).ok()))
+        }
+        DataType::Timestamp(_, None) => {
+            Ok(ScalarValue::TimestampMicrosecond(Some(local.and_utc().timestamp_micros()), None))
+        }
+        DataType::Timestamp(_, zone) => {
+            Ok(ScalarValue::TimestampMicrosecond(Some(now.timestamp_micros()), zone.clone()))
+        }
+        other => Err(no_time(other)),
+    }
+}
+
+/// `$since` as a landing takes it.
+pub(super) fn start(since: &ScalarValue) -> Result<Start> {
+    match since {
+        ScalarValue::Date32(Some(day)) => Ok(Start::Day(*day)),
+        ScalarValue::TimestampMicrosecond(Some(at), _) => Ok(Start::Micros(*at)),
+        other => Err(no_time(&other.data_type())),
+    }
 }
 
 fn earlier(newest: ScalarValue, micros: i64) -> Result<ScalarValue> {
@@ -62,34 +98,36 @@ fn earlier(newest: ScalarValue, micros: i64) -> Result<ScalarValue> {
             let days = i32::try_from(micros / DAY + i64::from(micros % DAY > 0)).unwrap_or(i32::MAX);
             Ok(ScalarValue::Date32(Some(day.saturating_sub(days))))
         }
-        other => Err(Error::invalid(format!(
-            "`since` must be a date or timestamp column, it is {}",
-            type_name(&other.data_type())
-        ))),
+        other => Err(no_time(&other.data_type())),
     }
 }
 
-fn type_name(kind: &DataType) -> String {
-    kind.to_string().to_lowercase()
+fn no_time(kind: &DataType) -> Error {
+    let kind = kind.to_string().to_lowercase();
+    Error::invalid(format!("`since` must be a date or timestamp column, it is {kind}"))
 }
 
-/// The staged rows and those present rows whose key is not staged.
+/// The staged rows and those present rows that lie before `since` and whose key is not staged.
 pub(super) async fn merged(
     warehouse: &Warehouse,
     cx: &SessionContext,
     table: &TableName,
     staged: &Staged,
-    key: &[String],
+    how: &Incremental,
+    since: &ScalarValue,
 ) -> Result<DataFrame> {
     let fresh = cx.read_table(staged.provider())?;
     let Some(snapshot) = warehouse.snapshot(table).await? else {
         return Ok(fresh);
     };
     let names: Vec<&str> = staged.schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let present = cx.read_table(warehouse.provider(snapshot))?.select_columns(&names)?.alias("present")?;
+    let moment = ident(how.since.as_str());
+    let before = moment.clone().lt(lit(since.clone())).or(moment.is_null());
+    let present = cx.read_table(warehouse.provider(snapshot))?.filter(before)?;
+    let present = present.select_columns(&names)?.alias("present")?;
     let keys = cx.read_table(staged.provider())?.alias("fresh")?;
     let on = |side: &str| -> Vec<Column> {
-        key.iter().map(|name| Column::new(Some(side.to_owned()), name.as_str())).collect()
+        how.key.iter().map(|name| Column::new(Some(side.to_owned()), name.as_str())).collect()
     };
     let (state, present) = present.into_parts();
     let stays = LogicalPlanBuilder::from(present)
@@ -102,15 +140,4 @@ pub(super) async fn merged(
         )?
         .build()?;
     Ok(fresh.union(DataFrame::new(state, stays).select_columns(&names)?)?)
-}
-
-/// True when no two staged rows share a key.
-pub(super) async fn is_unique(warehouse: &Warehouse, staged: &Staged, key: &[String]) -> Result<bool> {
-    let cx = warehouse.context();
-    cx.register_table("this", staged.provider())?;
-    let keys: Vec<String> = key.iter().map(|name| quoted(name)).collect();
-    let keys = keys.join(", ");
-    let twice = format!("SELECT 1 FROM this GROUP BY {keys} HAVING count(*) > 1 LIMIT 1");
-    let found = cx.sql(&twice).await?.collect().await?;
-    Ok(found.iter().all(|batch| batch.num_rows() == 0))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use serde::Serialize;
 use sqlx::Row;
 use store::{Metadata, Timestamp, from_micros, micros};
 
@@ -24,6 +25,7 @@ const STEPS: &[&str] = &[
         message TEXT NOT NULL
     )",
     "CREATE INDEX model_runs_by_model ON model_runs (model, started_at)",
+    "ALTER TABLE model_runs ADD COLUMN bytes BIGINT",
 ];
 
 /// Runs older than this are forgotten, except the last one of each model.
@@ -48,8 +50,9 @@ pub(crate) fn system_tables() -> Vec<SystemTable> {
         ("row_count", DataType::Int64),
         ("checks", DataType::Utf8),
         ("message", DataType::Utf8),
+        ("bytes", DataType::Int64),
     ];
-    let sql = "SELECT id, model, started_at, finished_at, outcome, full_build, version, row_count, checks, message \
+    let sql = "SELECT id, model, started_at, finished_at, outcome, full_build, version, row_count, checks, message, bytes \
                FROM model_runs";
     vec![SystemTable::new("model_runs", &columns, sql)]
 }
@@ -84,6 +87,7 @@ pub(super) struct Run<'a> {
     pub(super) full: bool,
     pub(super) version: Option<i64>,
     pub(super) rows: Option<u64>,
+    pub(super) bytes: Option<u64>,
     pub(super) checks: &'a [CheckResult],
     pub(super) message: &'a str,
 }
@@ -93,8 +97,8 @@ pub(super) async fn record(db: &Metadata, run: &Run<'_>) -> Result<()> {
     let checks = serde_json::to_string(run.checks).unwrap_or_else(|_| "[]".to_owned());
     let mut tx = db.begin().await?;
     sqlx::query(
-        "INSERT INTO model_runs (id, model, started_at, finished_at, outcome, full_build, version, row_count, checks, message) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO model_runs (id, model, started_at, finished_at, outcome, full_build, version, row_count, checks, message, bytes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&run.id)
     .bind(run.model)
@@ -106,6 +110,7 @@ pub(super) async fn record(db: &Metadata, run: &Run<'_>) -> Result<()> {
     .bind(run.rows.and_then(|rows| i64::try_from(rows).ok()))
     .bind(checks)
     .bind(run.message)
+    .bind(run.bytes.and_then(|bytes| i64::try_from(bytes).ok()))
     .execute(&mut *tx)
     .await
     .map_err(store::Error::from)?;
@@ -117,6 +122,48 @@ pub(super) async fn record(db: &Metadata, run: &Run<'_>) -> Result<()> {
         .await
         .map_err(store::Error::from)?;
     Ok(tx.commit().await.map_err(store::Error::from)?)
+}
+
+/// What the last builds of a model took, each on average.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// How many builds this tells of: the last published ones.
+    pub builds: u64,
+    /// How many of them computed every row.
+    pub full: u64,
+    pub seconds: f64,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+/// The last published builds of every model.
+pub(crate) async fn costs(db: &Metadata) -> Result<BTreeMap<String, Cost>> {
+    let rows = sqlx::query(
+        "SELECT model, COUNT(*) AS builds, SUM(full_build) AS full_builds, \
+         CAST(AVG(finished_at - started_at) AS BIGINT) AS took, CAST(AVG(COALESCE(row_count, 0)) AS BIGINT) AS row_count, \
+         CAST(AVG(COALESCE(bytes, 0)) AS BIGINT) AS bytes \
+         FROM (SELECT r.*, ROW_NUMBER() OVER (PARTITION BY model ORDER BY id DESC) AS place FROM model_runs r \
+         WHERE outcome = 'published') newest WHERE place <= 5 GROUP BY model",
+    )
+    .fetch_all(db.pool())
+    .await
+    .map_err(store::Error::from)?;
+    let count = |row: &sqlx::sqlite::SqliteRow, name: &str| -> Result<u64, sqlx::Error> {
+        Ok(row.try_get::<i64, _>(name)?.max(0) as u64)
+    };
+    rows.iter()
+        .map(|row| -> Result<_, sqlx::Error> {
+            let cost = Cost {
+                builds: count(row, "builds")?,
+                full: count(row, "full_builds")?,
+                seconds: count(row, "took")? as f64 / 1e6,
+                rows: count(row, "row_count")?,
+                bytes: count(row, "bytes")?,
+            };
+            Ok((row.try_get("model")?, cost))
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| store::Error::from(error).into())
 }
 
 /// How the last build of a model ended.

@@ -124,6 +124,130 @@ async fn an_incremental_model_replaces_what_may_have_changed_and_nothing_else() 
     assert_eq!(daily(&house).await.len(), 5);
 }
 
+const COUNTED: &str = "---
+refresh: {incremental: {key: [day], since: day, lookback: 3d}}
+---
+select day, count(*) as n from raw.orders where $since is null or day >= $since group by day
+";
+
+/// Days since 1970 of 2026-01-01.
+const NEW_YEAR: i32 = 20_454;
+
+async fn counted(house: &House) -> Vec<String> {
+    house.sql(&format!("select arrow_cast(day, 'Int32') - {NEW_YEAR} as d, n from mart.d order by 1")).await
+}
+
+#[tokio::test]
+async fn rows_that_go_or_move_inside_the_lookback_are_not_counted_any_more() {
+    let house = house().await;
+    house.model("d", COUNTED);
+    let rows = |rows: &[(i64, i32)]| -> Vec<(Option<i64>, i32, i64)> {
+        rows.iter().map(|(id, day)| (Some(*id), NEW_YEAR + day, 1)).collect()
+    };
+    let step = async |given: &[(i64, i32)]| {
+        orders(&house, Landing::Replace, &rows(given)).await;
+        let stale = house.warehouse.is_stale("d").await.expect("a look");
+        let report = house.warehouse.build("d").await.expect("it builds");
+        assert!(stale && report.published, "{report:?}");
+        (report.full, counted(&house).await)
+    };
+    let lines = |lines: &[&str]| lines.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>();
+    assert_eq!(step(&[(1, 0), (2, 9), (4, 8)]).await, (true, lines(&["0|1", "8|1", "9|1"])));
+    // One day is emptied.
+    assert_eq!(step(&[(1, 0), (2, 9)]).await, (false, lines(&["0|1", "9|1"])));
+    // A row moves from the ninth to the tenth.
+    assert_eq!(step(&[(1, 0), (2, 9), (3, 7)]).await, (false, lines(&["0|1", "7|1", "9|1"])));
+    assert_eq!(step(&[(1, 0), (2, 9), (3, 8)]).await, (false, lines(&["0|1", "8|1", "9|1"])));
+    // The far future comes and goes, and does not stop the present.
+    let far = 65_754;
+    assert_eq!(step(&[(1, 0), (2, 9), (7, far)]).await, (false, lines(&["0|1", "9|1", "65754|1"])));
+    assert_eq!(
+        step(&[(1, 0), (2, 9), (7, far), (8, 10)]).await,
+        (false, lines(&["0|1", "9|1", "10|1", "65754|1"]))
+    );
+    assert_eq!(step(&[(1, 0), (2, 9), (8, 10)]).await, (false, lines(&["0|1", "9|1", "10|1"])));
+    // What lies before the lookback waits for a build in full.
+    assert_eq!(step(&[(2, 9), (8, 10), (9, 2)]).await, (false, lines(&["0|1", "9|1", "10|1"])));
+    let report = house.warehouse.build_full("d").await.expect("it builds");
+    assert!(report.full && report.published && !report.unchanged);
+    assert_eq!(counted(&house).await, lines(&["2|1", "9|1", "10|1"]));
+}
+
+#[tokio::test]
+async fn a_future_that_is_all_there_is_does_not_stop_a_model() {
+    let house = house().await;
+    house.model("d", COUNTED);
+    orders(&house, Landing::Replace, &[(Some(1), NEW_YEAR + 65_754, 1)]).await;
+    assert!(house.warehouse.build("d").await.expect("it builds").full);
+    orders(&house, Landing::Replace, &[(Some(2), NEW_YEAR + 3, 1)]).await;
+    house.warehouse.build("d").await.expect("it builds");
+    assert_eq!(counted(&house).await, ["3|1"]);
+}
+
+#[tokio::test]
+async fn what_is_due_is_told_with_its_reason_and_what_builds_took() {
+    let house = house().await;
+    house.model("d", COUNTED);
+    house.model("all", "select id, day from raw.orders");
+    orders(&house, Landing::Append, &[(Some(1), NEW_YEAR, 1)]).await;
+    let due = async |model: &str| {
+        let due = house.warehouse.due(model).await.expect("a look");
+        (due.stale, due.full, due.reason, due.cost.map(|cost| (cost.builds, cost.full, cost.rows)))
+    };
+    assert_eq!(due("d").await, (true, true, "it was never built".to_owned(), None));
+    for model in ["d", "all"] {
+        let report = house.warehouse.build(model).await.expect("it builds");
+        assert!(report.bytes > 100 && !report.unchanged, "{report:?}");
+    }
+    assert_eq!(due("d").await, (false, false, String::new(), Some((1, 1, 1))));
+    assert_eq!(due("all").await, (false, true, String::new(), Some((1, 1, 1))));
+    orders(&house, Landing::Append, &[(Some(2), NEW_YEAR, 1)]).await;
+    assert_eq!(due("d").await, (true, false, "raw.orders changed".to_owned(), Some((1, 1, 1))));
+    assert_eq!(due("all").await, (true, true, "raw.orders changed".to_owned(), Some((1, 1, 1))));
+    house.warehouse.build("d").await.expect("it builds");
+    house.model("d", &COUNTED.replace("count(*)", "count(id)"));
+    let (stale, full, reason, cost) = due("d").await;
+    assert!(stale && full && reason.contains("its SQL"), "{reason}");
+    assert_eq!(cost, Some((2, 1, 1)));
+    // Merging files makes nothing stale.
+    for id in 3..40 {
+        orders(&house, Landing::Append, &[(Some(id), NEW_YEAR, 1)]).await;
+    }
+    house.warehouse.build("all").await.expect("it builds");
+    assert!(house.warehouse.upkeep(&table("raw.orders")).await.expect("upkeep").merged > 0);
+    assert!(!house.warehouse.is_stale("all").await.expect("a look"));
+    let version = house.warehouse.snapshot(&table("mart.all")).await.expect("a look").map(|s| s.committed_at);
+    let report = house.warehouse.build("all").await.expect("it builds");
+    assert!(report.published && report.unchanged, "{report:?}");
+    let after = house.warehouse.snapshot(&table("mart.all")).await.expect("a look").map(|s| s.committed_at);
+    assert_eq!(after, version, "the same rows are not newer");
+}
+
+#[tokio::test]
+async fn rows_that_are_all_set_aside_do_not_empty_a_model() {
+    let house = house().await;
+    let text = |rows: &[&[&str]]| crate::clean::fixture::rows(rows);
+    house.clean("o", "from: raw.o\ncolumns: {id: {type: int, required: true}, day: {type: date}}\n");
+    house.model("f", "select day, count(*) as n from clean.o group by day");
+    let columns = ["id", "day"];
+    house
+        .land_texts("raw.o", Landing::Replace, &columns, &text(&[&["1", "2026-01-01"], &["2", "2026-01-10"]]))
+        .await;
+    house.warehouse.clean("o").await.expect("it cleans");
+    assert!(house.warehouse.build("f").await.expect("it builds").published);
+    house.land_texts("raw.o", Landing::Replace, &columns, &text(&[&["x1", "2026~01"], &["x2", "~"]])).await;
+    // Whatever becomes of the clean table, the model keeps its rows.
+    let _ = house.warehouse.clean("o").await;
+    let report = house.warehouse.build("f").await.expect("it builds");
+    let rows = house.sql("select count(*) from mart.f").await;
+    assert_eq!(rows, ["2"], "{report:?}");
+    // A source that is truly empty empties it.
+    house.land_texts("raw.o", Landing::Replace, &columns, &[]).await;
+    house.warehouse.release("o").await.expect("it cleans");
+    assert!(house.warehouse.build("f").await.expect("it builds").published);
+    assert_eq!(house.sql("select count(*) from mart.f").await, ["0"]);
+}
+
 const PAYMENTS: &str = "from: raw.payments
 columns: {day: {type: date}, amount: {type: int}}
 ";

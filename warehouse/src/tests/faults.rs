@@ -184,3 +184,60 @@ async fn a_store_that_is_down_is_said_to_be_so() {
     let error = lines_of(&house.warehouse, "select * from raw.orders").await.unwrap_err();
     assert!(matches!(error, Error::Store { .. }), "{error}");
 }
+
+/// Every landing that writes files again or finds nothing new, each with every fault and then once more.
+#[tokio::test]
+async fn landings_that_replace_survive_every_fault() {
+    let since = || Landing::Interval {
+        column: "amount".into(),
+        since: crate::Start::Micros(50),
+        keys: vec!["id".into()],
+    };
+    let rows: Vec<(i64, i64)> = (0..400).map(|id| (id, id)).collect();
+    for fault in
+        [Fault::OwnAlreadyExists, Fault::ErrorAfterApply, Fault::ErrorBefore, Fault::Rival, Fault::Dark]
+    {
+        let (house, store) = faulty().await;
+        house.land("raw.orders", vec![orders(&rows)], Landing::Replace, 2).await.unwrap();
+        let mut changed = rows.clone();
+        changed[7].1 = -7;
+        let steps: [(Landing, Vec<(i64, i64)>); 3] = [
+            (Landing::Upsert { keys: vec!["id".into()] }, changed[..20].to_vec()),
+            (Landing::Replace, changed.clone()),
+            (Landing::Upsert { keys: vec!["id".into()] }, vec![(399, 0), (400, 1)]),
+        ];
+        for (n, (how, given)) in steps.into_iter().enumerate() {
+            let seq = n as i64 + 3;
+            store.arm(fault);
+            let first = house.land("raw.orders", vec![orders(&given)], how.clone(), seq).await;
+            *store.dark.lock().unwrap() = false;
+            *store.next.lock().unwrap() = None;
+            if first.is_err() {
+                house.land("raw.orders", vec![orders(&given)], how, seq).await.unwrap();
+            }
+            assert_eq!(
+                house.warehouse.mark(&name("raw.orders"), "source/orders").await.unwrap(),
+                Some(mark(seq))
+            );
+        }
+        let sum: i64 = changed[..399].iter().map(|r| r.1).sum::<i64>() + 1;
+        let sql = "select count(*), count(distinct id), sum(amount) from raw.orders";
+        let expected = [format!("401,401,{sum}")];
+        assert_eq!(house.lines(sql).await, expected, "{fault:?}");
+        assert_eq!(lines_of(&house.reopened().await, sql).await.unwrap(), expected, "{fault:?}");
+    }
+    // An interval needs a moment: whole numbers are refused before anything is written.
+    let (house, _) = faulty().await;
+    assert!(house.land("raw.orders", vec![orders(&rows)], since(), 2).await.is_err());
+}
+
+/// A rival that takes the version while equal rows were left out: they are looked at anew.
+#[tokio::test]
+async fn rows_left_out_as_equal_come_back_when_someone_else_changed_the_table() {
+    let (house, store) = faulty().await;
+    let by_id = || Landing::Upsert { keys: vec!["id".into()] };
+    store.arm(Fault::Rival);
+    let landed = house.land("raw.orders", vec![orders(&[(1, 1), (2, 2)])], by_id(), 2).await.unwrap();
+    assert_eq!((landed.version, landed.unchanged, landed.rows), (2, false, 2));
+    assert_eq!(house.lines("select id, amount from raw.orders order by id").await, ["1,1", "2,2"]);
+}

@@ -4,6 +4,7 @@ mod faults;
 mod foreign;
 mod landing;
 mod reading;
+mod unchanged;
 mod upkeep;
 mod upsert;
 
