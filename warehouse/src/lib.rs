@@ -9,6 +9,7 @@
 //! * Nothing asks the system for time: see `store::Clock`.
 
 mod error;
+mod naming;
 mod range;
 mod table;
 
@@ -44,6 +45,7 @@ pub use error::{Error, Result};
 pub use land::{Landed, Landing, LoadMark, Staged};
 pub use lineage::references;
 pub use log::{DataFile, Snapshot};
+pub use naming::Naming;
 pub use range::Range;
 pub use session::audit::PastQuery;
 pub use session::{Answer, Session};

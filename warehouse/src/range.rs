@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use chrono::{Months, NaiveDate, TimeDelta};
+use chrono::{Datelike, Months, NaiveDate, TimeDelta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Timestamp;
@@ -99,10 +99,17 @@ fn unit_of(text: &str) -> Result<CalendarUnit, String> {
 
 fn moment(text: &str, calendar: &Calendar) -> Result<Timestamp, String> {
     let text = text.trim();
+    let years = |year: i32| match (1..=9999).contains(&year) {
+        true => Ok(()),
+        false => Err(format!("`{text}` is outside of the years 1 to 9999; {HELP}")),
+    };
     if let Ok(day) = text.parse::<NaiveDate>() {
+        years(day.year())?;
         return Ok(calendar.midnight(day));
     }
-    text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))
+    let moment: Timestamp = text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))?;
+    years(moment.year())?;
+    Ok(moment)
 }
 
 fn back(text: &str, now: Timestamp, calendar: &Calendar) -> Result<Timestamp, String> {

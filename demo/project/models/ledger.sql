@@ -15,4 +15,4 @@ select
   l.partner,
   l.amount
 from clean.ledger l
-left join clean.departments d on d.name = l.department
+left join clean.departments d on d.department = l.department
