@@ -105,8 +105,10 @@ fn good_tiles(
     told: &[Finding],
 ) -> Option<Arc<Item>> {
     let item = draft.get(place).filter(|_| place.kind == Kind::Dashboard)?;
-    let better = served.get(place).filter(|good| !good.partial && !same(Some(item), Some(good)));
-    if better.is_some() {
+    // A good version comes back, or what changed below it does; only where neither is there the tiles are told apart.
+    if let Some(good) = served.get(place).filter(|good| !good.partial)
+        && (!same(Some(item), Some(good)) || !changed_needs(place, draft, served).is_empty())
+    {
         return None;
     }
     // A metric that is missing because its file is broken: that is what the tile has to tell.
@@ -143,13 +145,18 @@ fn same(a: Option<&Arc<Item>>, b: Option<&Arc<Item>>) -> bool {
     }
 }
 
+/// What a definition needs and is not as it was.
+fn changed_needs(place: &Place, draft: &Items, served: &Items) -> Vec<Place> {
+    let needed = Graph::of(served).needs(place);
+    needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect()
+}
+
 fn step_back(place: &Place, draft: &mut Items, served: &Items) {
     if !same(draft.get(place), served.get(place)) {
         restore(place, draft, served);
         return;
     }
-    let needed = Graph::of(served).needs(place);
-    let changed: Vec<Place> = needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect();
+    let changed = changed_needs(place, draft, served);
     if changed.is_empty() {
         draft.remove(place);
     }

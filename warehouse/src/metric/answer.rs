@@ -138,7 +138,7 @@ impl Asking<'_> {
             as_of: None,
             tables: BTreeSet::new(),
             query_id: String::new(),
-            span: self.span(table, spec.time.as_deref(), ask.grain).await?,
+            span: self.span(table, spec, ask.grain).await?,
             whole: !spec.is_level(),
             numeric: numeric(&ask.by, &schema),
             covers: spec.covers,
@@ -174,10 +174,11 @@ impl Asking<'_> {
     }
 
     /// From when to when the table's rows reach. What Guanlan records about itself has no statistics.
-    async fn span(&self, table: &TableName, time: Option<&str>, grain: Option<Grain>) -> Result<Span> {
-        let (Some(time), false) = (time, table.zone == Zone::System) else { return Ok(Span::Open) };
+    async fn span(&self, table: &TableName, spec: &MetricSpec, grain: Option<Grain>) -> Result<Span> {
+        let (Some(time), false) = (&spec.time, table.zone == Zone::System) else { return Ok(Span::Open) };
         let snapshot = self.session.warehouse().snapshot(table).await?;
-        Ok(snapshot.map_or(Span::Open, |snapshot| Span::of(&snapshot, time, grain, self.calendar)))
+        Ok(snapshot
+            .map_or(Span::Open, |snapshot| Span::of(&snapshot, time, grain, spec.covers, self.calendar)))
     }
 
     async fn schema(&self, metric: &str, table: &TableName) -> Result<SchemaRef> {
@@ -281,12 +282,14 @@ impl Asking<'_> {
 
 /// One scan for both ranges, or two when they overlap: a row can stand in one part only.
 fn scans(ask: &MetricQuery, before: Option<Before>) -> Vec<Parts> {
-    let current = Some(ask.range);
-    match before.map(|before| before.range) {
-        None => vec![Parts { current, previous: None }],
-        Some(before) if before.to <= ask.range.from => vec![Parts { current, previous: Some(before) }],
-        Some(before) => {
-            vec![Parts { current, previous: None }, Parts { current: None, previous: Some(before) }]
+    let now = Parts { current: Some(ask.range), previous: None, except: None };
+    match before {
+        None => vec![now],
+        Some(Before { range, except, .. }) if range.to <= ask.range.from => {
+            vec![Parts { previous: Some(range), except, ..now }]
+        }
+        Some(Before { range, except, .. }) => {
+            vec![now, Parts { current: None, previous: Some(range), except }]
         }
     }
 }

@@ -18,6 +18,8 @@ const WEEKS_OF_A_YEAR: u64 = 52;
 pub(crate) struct Before {
     pub(crate) range: Range,
     pub(crate) shift: Shift,
+    /// A day inside of it that has no counterpart: 29 February, unless whole months are compared.
+    pub(crate) except: Option<Range>,
 }
 
 /// The distance between a bucket and its counterpart on the site's calendar.
@@ -46,7 +48,20 @@ pub(crate) fn previous(ask: &MetricQuery, compare: Compare, calendar: &Calendar)
         (Compare::Previous, Some(period)) => (period_before(range, period, calendar), distance(period.unit)),
         (Compare::Previous, None) => before(range, calendar),
     };
-    Before { range, shift }
+    let dates = compare == Compare::LastYear && shift == Shift::Months(12);
+    let except =
+        if dates && whole_months(&ask.range, calendar).is_none() { leap_day(&range, calendar) } else { None };
+    Before { range, shift, except }
+}
+
+/// The 29 February that a range of less than four years holds.
+fn leap_day(range: &Range, calendar: &Calendar) -> Option<Range> {
+    let years = calendar.local(range.from).year()..=calendar.local(range.to).year();
+    years.take(4).find_map(|year| {
+        let day = NaiveDate::from_ymd_opt(year, 2, 29)?;
+        let day = Range { from: calendar.midnight(day), to: calendar.midnight(day.succ_opt()?) };
+        (range.from <= day.from && day.to <= range.to).then_some(day)
+    })
 }
 
 impl Shift {

@@ -24,6 +24,8 @@ pub(crate) struct Compiled {
 pub(crate) struct Parts {
     pub(crate) current: Option<Range>,
     pub(crate) previous: Option<Range>,
+    /// Time of the previous range that nothing is compared to.
+    pub(crate) except: Option<Range>,
 }
 
 /// Compiles a metric that reads a table. `schema` is the table's.
@@ -387,11 +389,12 @@ impl Select<'_> {
     }
 
     fn times(&self) -> Result<String> {
-        let ranges: Vec<String> = [self.parts.current, self.parts.previous]
-            .iter()
-            .flatten()
-            .map(|range| format!("({})", self.time.within(range, self.calendar)))
-            .collect();
+        let within = |range: &Range| format!("({})", self.time.within(range, self.calendar));
+        let mut ranges: Vec<String> = self.parts.current.iter().map(within).collect();
+        ranges.extend(self.parts.previous.iter().map(|range| match &self.parts.except {
+            Some(except) => format!("({} AND NOT {})", within(range), within(except)),
+            None => within(range),
+        }));
         match ranges.is_empty() {
             true => Err(Error::invalid("a metric needs a range")),
             false => Ok(ranges.join(" OR ")),

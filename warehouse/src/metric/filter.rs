@@ -73,7 +73,7 @@ fn value(text: &str, kind: &DataType, calendar: &Calendar) -> Option<String> {
         DataType::Decimal128(precision, scale) => {
             let (unscaled, exact) = clean::scaled(plain, *scale)?;
             let fits = unscaled.unsigned_abs() < 10u128.checked_pow(u32::from(*precision))?;
-            (exact && fits).then(|| format!("arrow_cast({}, '{kind}')", literal(plain)))?
+            (exact && fits).then(|| format!("arrow_cast('{}', '{kind}')", decimal(unscaled, *scale)))?
         }
         DataType::Float32 | DataType::Float64 => {
             plain.parse::<f64>().ok()?;
@@ -87,6 +87,15 @@ fn value(text: &str, kind: &DataType, calendar: &Calendar) -> Option<String> {
         }
         _ => literal(text),
     })
+}
+
+/// A decimal in the plain notation that every cast reads.
+fn decimal(unscaled: i128, scale: i8) -> String {
+    let scale = usize::from(scale.max(0).unsigned_abs());
+    let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let sign = if unscaled < 0 { "-" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 fn refused(filter: &Filter, text: &str, kind: &DataType) -> Error {

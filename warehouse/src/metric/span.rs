@@ -1,11 +1,12 @@
 //! From when to when a table knows anything: outside, nothing happened as far as anyone can tell.
 
 use arrow::datatypes::DataType;
+use chrono::TimeDelta;
 use datafusion::common::ScalarValue;
 use datafusion::common::stats::Precision;
 use store::{Timestamp, from_micros};
 
-use super::bucket::start_of;
+use super::bucket::{next_of, start_of};
 use super::query::Grain;
 use crate::log::Snapshot;
 use crate::{Calendar, Range};
@@ -22,8 +23,15 @@ pub(crate) enum Span {
 }
 
 impl Span {
-    /// The span of `time` by the log's statistics, whose bounds hold for every row.
-    pub(crate) fn of(snapshot: &Snapshot, time: &str, grain: Option<Grain>, calendar: &Calendar) -> Self {
+    /// The span of `time` by the log's statistics, whose bounds hold for every row. A row that `covers` a period
+    /// knows all of it.
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        time: &str,
+        grain: Option<Grain>,
+        covers: Option<Grain>,
+        calendar: &Calendar,
+    ) -> Self {
         if snapshot.rows() == Some(0) {
             return Span::Nothing;
         }
@@ -39,9 +47,12 @@ impl Span {
         };
         match (point(&column.min_value), point(&column.max_value)) {
             (Some(first), Some(last)) => {
-                let hourly = grain == Some(Grain::Hour)
-                    && !matches!(snapshot.schema.field(index).data_type(), DataType::Date32);
+                let is_date = matches!(snapshot.schema.field(index).data_type(), DataType::Date32);
+                let hourly = grain == Some(Grain::Hour) && !is_date;
                 let grain = if hourly { Grain::Hour } else { Grain::Day };
+                let covers = covers.or(is_date.then_some(Grain::Day));
+                let last =
+                    covers.map_or(last, |unit| next_of(unit, last, calendar) - TimeDelta::microseconds(1));
                 Span::Between(start_of(grain, first, calendar), last)
             }
             _ => Span::Open,
