@@ -390,7 +390,7 @@ impl Platform {
             .project
             .dashboards
             .iter()
-            .filter(|(_, spec)| spec.roles.is_empty() || spec.roles.iter().any(|r| who.roles.contains(r)))
+            .filter(|(_, spec)| spec.open_to(who))
             .map(|(name, spec)| (name.clone(), spec.clone()))
             .collect();
         // A page made for the caller's own role comes before those for everyone.

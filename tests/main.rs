@@ -8,5 +8,6 @@ mod architecture;
 mod bad_input;
 mod doors;
 mod fuzz;
+mod numbers;
 mod support;
 mod walk;

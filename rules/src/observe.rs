@@ -210,11 +210,17 @@ fn query(ask: &Ask, range: Range) -> MetricQuery {
         .iter()
         .map(|(dimension, values)| Filter {
             dimension: dimension.clone(),
-            values: values.clone(),
+            values: values.iter().cloned().map(Some).collect(),
             exclude: false,
         })
         .collect();
-    MetricQuery { by: ask.by.clone(), filters, ..MetricQuery::new(ask.metric.clone(), range) }
+    // Silence is what a rule may have to report: behind the newest row nothing happened.
+    MetricQuery {
+        by: ask.by.clone(),
+        filters,
+        silence_is_nothing: true,
+        ..MetricQuery::new(ask.metric.clone(), range)
+    }
 }
 
 pub(crate) fn labels(by: &[String], key: &Key) -> Labels {

@@ -23,7 +23,7 @@ impl Nature {
     pub fn of(metric: &MetricSpec) -> Self {
         match &metric.measure {
             Measure::Count(_) | Measure::Sum(_) | Measure::Distinct(_) => Nature::Growing,
-            Measure::Latest(_) => Nature::Level,
+            Measure::Latest(_) | Measure::Last(_) => Nature::Level,
             _ => Nature::Whole,
         }
     }

@@ -4,10 +4,11 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use warehouse::TableInfo;
+use warehouse::{TableInfo, TableName};
 
 use super::{App, Caller, Refusal};
 use crate::cells;
+use crate::project::Use;
 
 /// `GET /api/tables`: what the caller may read.
 pub async fn list(
@@ -38,6 +39,7 @@ pub async fn one(
         .find(|t| t.name.to_string() == name)
         .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
     let mut value = describe(table);
+    value["used_by"] = json!(used_by(&app, &caller, &table.name));
     // Rows are for those who may ask for them by SQL; others see what there is and how fresh it is.
     let may_read = access::decide(&caller.who, access::Permission::RunSql);
     let wanted = if may_read { sample.unwrap_or(50).min(500) } else { 0 };
@@ -52,6 +54,19 @@ pub async fn one(
         value["sample"] = json!({"columns": columns, "rows": rows});
     }
     Ok(Json(value))
+}
+
+/// Metrics, dashboards and rules that stand on a table, as far as the caller may see them.
+fn used_by(app: &App, caller: &Caller, table: &TableName) -> Vec<Use> {
+    let open: Vec<String> = app.dashboards_of(&caller.who).into_iter().map(|(name, _)| name).collect();
+    let may = |permission| access::decide(&caller.who, permission);
+    let mut uses = app.project().project.uses(table);
+    uses.retain(|one| match one.kind {
+        "metric" => may(access::Permission::ReadMetrics),
+        "dashboard" => open.contains(&one.name),
+        _ => may(access::Permission::ReadRules),
+    });
+    uses
 }
 
 fn describe(table: &TableInfo) -> Value {

@@ -22,6 +22,7 @@ mod positions;
 mod schemas;
 mod served;
 mod settle;
+mod usage;
 mod watch;
 mod yaml;
 
@@ -50,6 +51,7 @@ pub use load::{Loaded, Loader, Unusable};
 pub use plan::{Plan, plan};
 pub use schemas::schemas;
 pub use served::remember;
+pub use usage::Use;
 pub use watch::watch;
 
 /// All definitions that are served, each in its last good version.

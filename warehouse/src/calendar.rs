@@ -16,6 +16,10 @@ const NOTICES: [&str; 2] = [include_str!("../calendar/2025.yaml"), include_str!(
 const HOURS: [(u32, u32); 2] = [(9, 12), (13, 18)];
 /// The hours of a whole workday.
 const WORKING_HOURS: i64 = 8;
+/// The first and the last day that a calendar can be asked of: a day inside what people write with four digits,
+/// so that any zone's clock shows them.
+const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 2).expect("a date of the calendar");
+const LAST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 30).expect("a date of the calendar");
 
 /// A stretch of calendar time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,10 +149,11 @@ impl Calendar {
         weekdays(number(last)) - weekdays(number(from)) + made_up as i32 - free as i32
     }
 
-    /// The same moment on the site's wall clock, which stands still two days before the ends of the calendar.
+    /// The same moment on the site's wall clock. Moments outside the years 1 to 9999 count as the nearest inside:
+    /// beyond them there is neither a calendar nor arithmetic that holds.
     pub fn local(&self, t: Timestamp) -> DateTime<Tz> {
-        let edge = TimeDelta::days(2);
-        t.clamp(Timestamp::MIN_UTC + edge, Timestamp::MAX_UTC - edge).with_timezone(&self.timezone)
+        t.clamp(FIRST.and_time(NaiveTime::MIN).and_utc(), LAST.and_time(NaiveTime::MIN).and_utc())
+            .with_timezone(&self.timezone)
     }
 
     /// The first moment of a day in the site's zone (where a clock change skips midnight, the first that exists).
@@ -185,6 +190,7 @@ impl Calendar {
     }
 
     fn at_hour(&self, day: NaiveDate, hour: u32) -> Timestamp {
+        let day = day.clamp(FIRST, LAST);
         let time = NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or(NaiveTime::MIN);
         let mut wall = day.and_time(time);
         for _ in 0..48 {
@@ -323,6 +329,24 @@ mod tests {
         assert_eq!(start(CalendarUnit::Year), "2025-04-01");
         let next = fiscal.next_of(CalendarUnit::Year, t);
         assert_eq!(fiscal.local(next).date_naive().to_string(), "2026-04-01");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_days_like_others() {
+        let edges = [Timestamp::MIN_UTC, Timestamp::MAX_UTC, at("0001-01-01T00:00:00Z")];
+        for zone in [chrono_tz::Asia::Shanghai, chrono_tz::America::Santiago, chrono_tz::Pacific::Kiritimati]
+        {
+            let calendar = Calendar::built_in(zone);
+            for t in edges {
+                for unit in [CalendarUnit::Day, CalendarUnit::Week, CalendarUnit::Quarter, CalendarUnit::Year]
+                {
+                    let (start, next) = (calendar.start_of(unit, t), calendar.next_of(unit, t));
+                    assert!(start <= next, "{t} {unit:?}");
+                }
+                calendar.working_time(t, at("2026-01-01T00:00:00Z"));
+            }
+            assert!(calendar.midnight(NaiveDate::MAX) > calendar.midnight(NaiveDate::MIN));
+        }
     }
 
     #[test]

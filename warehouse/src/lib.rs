@@ -11,6 +11,7 @@
 mod bounds;
 mod error;
 mod memory;
+mod naming;
 mod range;
 mod table;
 mod words;
@@ -54,6 +55,7 @@ pub use error::{Error, Result};
 pub use land::{Landed, Landing, LoadMark, Staged};
 pub use lineage::references;
 pub use log::{DataFile, Snapshot};
+pub use naming::Naming;
 pub use range::Range;
 pub use replace::Start;
 pub use session::audit::PastQuery;

@@ -121,7 +121,8 @@ fn moment(text: &str, calendar: &Calendar) -> Result<Timestamp, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return if YEARS.contains(&day.year()) { Ok(calendar.midnight(day)) } else { Err(beyond()) };
     }
-    text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))
+    let moment: Timestamp = text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))?;
+    if YEARS.contains(&moment.year()) { Ok(moment) } else { Err(beyond()) }
 }
 
 fn back(text: &str, now: Timestamp, calendar: &Calendar) -> Result<Timestamp, String> {

@@ -399,7 +399,7 @@ fn info(
             .extend(clean.columns.iter().filter_map(|(name, c)| Some((name.to_string(), c.title.clone()?))));
     }
     if let Some(model) = model {
-        columns.extend(model.columns.iter().map(|(name, title)| (name.to_string(), title.clone())));
+        columns.extend(model.columns.iter().map(|(name, c)| (name.to_string(), c.title.clone())));
     }
     TableInfo {
         name: name.clone(),

@@ -28,6 +28,8 @@ fn frame(grain: Grain, now: &str, values: &[Option<f64>]) -> Frame {
         tables: vec![],
         range: warehouse::Range { from: last, to: now },
         previous_range: None,
+        incomplete: false,
+        titles: Default::default(),
         query_id: String::new(),
     };
     Frame::by_time(answer, grain, now, &calendar)

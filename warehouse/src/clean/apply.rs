@@ -11,6 +11,7 @@ use store::{Problem, Step};
 
 use super::column::{Column, Failure};
 use super::reject::{Reason, Reject, shown};
+use super::skip::Skips;
 use super::spec::CleanSpec;
 use crate::{Error, Result};
 
@@ -38,7 +39,10 @@ pub struct Cleaned {
 /// `Invalid` when the definition is wrong or a source column does not exist in the batch.
 pub fn apply(spec: &CleanSpec, rows: &RecordBatch, zone: Tz) -> Result<Cleaned> {
     let cleaner = Cleaner::compile(spec, zone).map_err(|problems| invalid(spec, &problems))?;
-    cleaner.apply(rows)
+    match cleaner.data(rows)? {
+        Some(data) => cleaner.apply(&data),
+        None => cleaner.apply(rows),
+    }
 }
 
 pub(crate) fn invalid(spec: &CleanSpec, problems: &[Problem]) -> Error {
@@ -51,6 +55,7 @@ pub(crate) fn invalid(spec: &CleanSpec, problems: &[Problem]) -> Error {
 pub(crate) struct Cleaner {
     from: String,
     columns: Vec<Column>,
+    skips: Skips,
     schema: SchemaRef,
 }
 
@@ -70,17 +75,26 @@ impl Cleaner {
                 column.require();
             }
         }
+        let skips = Skips::compile(spec).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Skips::default()
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
         let fields: Vec<Field> =
             columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
-        Ok(Self { from: spec.from.to_string(), columns, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { from: spec.from.to_string(), columns, skips, schema: Arc::new(Schema::new(fields)) })
     }
 
     /// Schema of kept rows. Every column is nullable: what must hold is said by `required`.
     pub(crate) fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    /// The rows that are data; None when all are.
+    pub(crate) fn data(&self, rows: &RecordBatch) -> Result<Option<RecordBatch>> {
+        self.skips.data(rows)
     }
 
     pub(crate) fn apply(&self, rows: &RecordBatch) -> Result<Cleaned> {

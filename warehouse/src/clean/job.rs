@@ -31,6 +31,8 @@ pub struct CleanReport {
     pub kept: u64,
     /// Rows put into quarantine.
     pub rejected: u64,
+    /// Rows that the definition says are no data; they are not among `read`.
+    pub skipped: u64,
     /// Rows of `kept` that a newer row of the same key stands for.
     pub merged: u64,
     /// Rows that left quarantine.
@@ -194,6 +196,7 @@ impl<'a> Cleaning<'a> {
             read: count(&counts.read),
             kept: count(&counts.kept),
             rejected: count(&counts.rejected),
+            skipped: count(&counts.skipped),
             merged: count(&counts.kept).saturating_sub(kept.rows),
             full: input.full,
             ..CleanReport::default()
@@ -270,7 +273,9 @@ fn fingerprint(spec: &CleanSpec, zone: &str) -> Result<String> {
     bare.columns = bare
         .columns
         .iter()
-        .map(|(name, column)| (name.to_owned(), super::ColumnSpec { title: None, ..column.clone() }))
+        .map(|(name, column)| {
+            (name.to_owned(), super::ColumnSpec { title: None, titles: Default::default(), ..column.clone() })
+        })
         .collect();
     let text = serde_json::to_string(&(bare, zone, RULES))
         .map_err(|error| Error::invalid(format!("the cleaning cannot be written as JSON: {error}")))?;
@@ -278,4 +283,4 @@ fn fingerprint(spec: &CleanSpec, zone: &str) -> Result<String> {
 }
 
 /// Counts up when cleaning itself reads values in another way, so that tables are cleaned anew.
-const RULES: u32 = 1;
+const RULES: u32 = 2;

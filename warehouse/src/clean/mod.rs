@@ -14,11 +14,13 @@ mod flexible;
 mod moment;
 mod number;
 mod text;
+mod written;
 
 mod apply;
 mod check;
 mod column;
 mod reject;
+mod skip;
 mod target;
 
 mod job;
@@ -36,6 +38,7 @@ pub use job::CleanReport;
 pub use kind::{DecimalSize, Kind};
 pub use ordered::Ordered;
 pub use reject::{Reason, Reject};
-pub use spec::{Amount, CleanSpec, CodeMap, ColumnSpec, Otherwise};
+pub use spec::{Amount, CleanSpec, CodeMap, ColumnSpec, Otherwise, Replace, SkipRows, Split};
 pub(crate) use sql::{literal, quoted};
 pub use unit::{Interval, Money, Share, Unit};
+pub(crate) use written::{day, instant, scaled};

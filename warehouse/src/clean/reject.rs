@@ -13,6 +13,12 @@ pub enum Reason {
     Missing,
     UnknownCode,
     NotANumber,
+    DecimalComma,
+    Currency,
+    Amount,
+    Dash,
+    Shortened,
+    NoMatch,
     NotWhole,
     TooLarge,
     NotABool,
@@ -28,6 +34,16 @@ impl Reason {
             Reason::Missing => "required value is missing",
             Reason::UnknownCode => "code is not in the map",
             Reason::NotANumber => "not a number",
+            Reason::DecimalComma => "not a number with a decimal point (`decimal: \",\"` reads it)",
+            Reason::Currency => {
+                "amount of another currency (`amount: {currencies: […]}` reads a column of it)"
+            }
+            Reason::Amount => "not a plain number (`amount: {}` reads it)",
+            Reason::Dash => "a dash (`null_values` or `zero_values` says what it means)",
+            Reason::Shortened => {
+                "a long number shortened to an exponent, its last digits are lost (export it as text)"
+            }
+            Reason::NoMatch => "the pattern of `extract` finds nothing",
             Reason::NotWhole => "not a whole number",
             Reason::TooLarge => "number is too large for the column",
             Reason::NotABool => "neither yes nor no",

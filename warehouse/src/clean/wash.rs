@@ -28,6 +28,8 @@ pub(super) struct Counts {
     pub(super) read: AtomicU64,
     pub(super) kept: AtomicU64,
     pub(super) rejected: AtomicU64,
+    /// Rows that the definition says are no data; they are not among `read`.
+    pub(super) skipped: AtomicU64,
 }
 
 /// One partition of the raw table on its way through the cleaner. It runs once.
@@ -102,6 +104,10 @@ struct Step {
 
 impl Step {
     async fn run(&self, raw: &RecordBatch) -> Result<RecordBatch> {
+        let data = self.cleaner.data(raw)?;
+        let skipped = data.as_ref().map_or(0, |data| raw.num_rows() - data.num_rows());
+        self.counts.skipped.fetch_add(skipped as u64, Ordering::Relaxed);
+        let raw = data.as_ref().unwrap_or(raw);
         let Cleaned { kept, rejected, fits } = self.cleaner.apply(raw)?;
         self.counts.read.fetch_add(raw.num_rows() as u64, Ordering::Relaxed);
         self.counts.kept.fetch_add(kept.num_rows() as u64, Ordering::Relaxed);

@@ -28,6 +28,7 @@ export function align(
   dark: boolean,
   only: string,
   rest = 'other',
+  called: (one: LineSeries) => string | null = (one) => one.key,
 ): Lines {
   const shown = series.slice(0, MAX_LINES + (series[MAX_LINES]?.other ? 1 : 0));
   const times = [...new Set(shown.flatMap((one) => one.points.map((p) => p.t)))].sort();
@@ -42,9 +43,9 @@ export function align(
       before[i] = point.prev ?? null;
       partial[i] = point.partial ?? false;
     }
-    const name = one.other ? rest : (one.key ?? only);
+    const name = one.other ? rest : (called(one) ?? only);
     // A line that is not split has no value of a dimension to take its colour from.
-    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(name, dark);
+    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(one.other ? rest : (one.key ?? name), dark);
     return { name, colour, values, before: before.some((v) => v !== null) ? before : null, partial };
   });
   return { times, lines };

@@ -89,6 +89,7 @@ export const en: Words = {
   'kpi.progress': '{percent} reached',
   'kpi.limit': '{percent} of the limit',
   'kpi.noPrevious': 'Nothing to compare with',
+  'kpi.incomplete': 'Comparison incomplete',
   'kpi.explore': 'Explore {name}',
   'kpi.spark': '{name}, trend from {first} to {last}',
   'delta.flat': 'No change',
@@ -137,6 +138,7 @@ export const en: Words = {
 
   'dashboards.title': 'Dashboards',
   'dashboards.none': 'The project has no dashboard that you may open.',
+  'dashboards.goodTiles': 'The file of this dashboard has a mistake; you see the tiles that are right.',
   'dashboards.broken': 'The file of this dashboard has a mistake; you see its last valid version.',
   'dashboards.bounds': 'Period {span}',
 

@@ -88,6 +88,7 @@ export const zh = {
   'kpi.progress': '完成 {percent}',
   'kpi.limit': '为上限的 {percent}',
   'kpi.noPrevious': '无对比数据',
+  'kpi.incomplete': '对比期数据不全',
   'kpi.explore': '查看指标 {name}',
   'kpi.spark': '{name} 走势：从 {first} 到 {last}',
   'delta.flat': '持平',
@@ -136,6 +137,7 @@ export const zh = {
 
   'dashboards.title': '看板',
   'dashboards.none': '项目里还没有你可以打开的看板。',
+  'dashboards.goodTiles': '看板文件有误，显示的是其中正确的图块。',
   'dashboards.broken': '看板文件有误，显示的是上一个有效版本。',
   'dashboards.bounds': '统计区间 {span}',
 
