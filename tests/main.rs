@@ -7,4 +7,5 @@ mod anomalies;
 mod architecture;
 mod bad_input;
 mod support;
+mod telling;
 mod walk;
