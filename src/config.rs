@@ -247,6 +247,11 @@ impl Config {
             let hint = "use lower-case letters, digits and _, starting with a letter";
             found.push(problem.at_key("channels").at_key(name).hint(hint));
         }
+        for (name, channel) in &self.channels {
+            let step = |key: &str| store::Step::Key(key.to_owned());
+            let problems = rules::check_channel(channel).into_iter();
+            found.extend(problems.map(|p| p.within(step(name)).within(step("channels"))));
+        }
         found
     }
 

@@ -16,6 +16,7 @@ pub mod platform;
 pub mod cells;
 pub mod company;
 pub mod serve;
+mod troubles;
 
 pub mod cli;
 pub mod http;

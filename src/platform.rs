@@ -167,7 +167,9 @@ impl Platform {
         let live = self.project();
         let held = live.held.keys().filter(|place| place.kind == Kind::Rule).map(|place| &place.name);
         let known: Vec<&str> = live.project.rules.keys().chain(held).map(String::as_str).collect();
-        self.rules.retire(&known).await?;
+        if self.rules.retire(&known).await? > 0 {
+            self.deliver_now().await?;
+        }
         Ok(())
     }
 
@@ -187,10 +189,10 @@ impl Platform {
     /// once. Called again and again it revives a schedule that a failure at the wrong moment ended.
     pub async fn keep_schedules(&self) -> Result<()> {
         let live = self.project();
-        let (now, zone) = (self.clock.now(), live.project.calendar.timezone());
+        let now = self.clock.now();
         for (name, spec) in &live.project.sources {
             if let Ok(Some(schedule)) = spec.schedule()
-                && let Some(next) = schedule.next_after(now, zone)
+                && let Some(next) = live.project.next_run(&schedule, now)
             {
                 self.queue.ensure(&Sync { source: name.clone() }, now, next).await?;
             }
@@ -198,7 +200,7 @@ impl Platform {
         let rules: BTreeMap<String, Schedule> =
             live.project.rules.values().map(|r| (r.schedule().to_string(), r.schedule())).collect();
         for (name, schedule) in rules {
-            if let Some(next) = schedule.next_after(now, zone) {
+            if let Some(next) = live.project.next_run(&schedule, now) {
                 self.queue.ensure(&Evaluate { schedule: name }, now, next).await?;
             }
         }
@@ -231,7 +233,7 @@ impl Platform {
         let Some(Ok(Some(schedule))) = live.project.sources.get(source).map(SourceSpec::schedule) else {
             return Ok(()); // removed, read by hand, or a schedule that `check` refuses
         };
-        if let Some(due) = schedule.next_after(self.clock.now(), live.project.calendar.timezone()) {
+        if let Some(due) = live.project.next_run(&schedule, self.clock.now()) {
             self.queue.push(&Sync { source: source.to_owned() }, due).await?;
         }
         Ok(())
@@ -243,7 +245,7 @@ impl Platform {
         let Some(spec) = live.project.rules.values().find(|r| r.schedule().to_string() == schedule) else {
             return Ok(false);
         };
-        if let Some(due) = spec.schedule().next_after(self.clock.now(), live.project.calendar.timezone()) {
+        if let Some(due) = live.project.next_run(&spec.schedule(), self.clock.now()) {
             self.queue.push(&Evaluate { schedule: schedule.to_owned() }, due).await?;
         }
         Ok(true)
@@ -360,6 +362,11 @@ impl Platform {
         let pass = self.rules.evaluate_many(&due).await?;
         self.queue.push(&Deliver {}, self.clock.now()).await?;
         Ok(pass)
+    }
+
+    /// Has the deliverer look now: something was told, or someone asked for it.
+    pub async fn deliver_now(&self) -> Result<()> {
+        Ok(self.queue.push(&Deliver {}, self.clock.now()).await?)
     }
 
     /// Sends what is due and queues itself for what is due later.

@@ -10,4 +10,5 @@ mod doors;
 mod fuzz;
 mod numbers;
 mod support;
+mod telling;
 mod walk;

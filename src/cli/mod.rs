@@ -2,7 +2,9 @@
 //! `--json`. Errors go to standard error with what to do next.
 
 mod build;
+mod channel;
 mod check;
+mod delivery;
 mod demo;
 mod output;
 mod quarantine;
@@ -101,6 +103,12 @@ enum Command {
     /// Rows that did not fit the cleaning rules.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Messages to receivers: list them, send them again.
+    #[command(subcommand)]
+    Delivery(delivery::Command),
+    /// Whom rules can tell: list, test, open again.
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Show the configuration in force, secrets as references.
     Config,
 }
@@ -135,6 +143,8 @@ pub async fn run() -> ExitCode {
         }
         Command::User(command) => user::run(&project, command, &output).await,
         Command::Quarantine(command) => quarantine::run(&project, command, &output).await,
+        Command::Delivery(command) => delivery::run(&project, command, &output).await,
+        Command::Channel(command) => channel::run(&project, command, &output).await,
     };
     match done {
         Ok(code) => code,

@@ -5,7 +5,9 @@ mod access;
 mod alerts;
 mod auth;
 mod connections;
+mod channels;
 mod dashboards;
+mod deliveries;
 mod error;
 mod health;
 mod host;
@@ -105,6 +107,12 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
         .need(Need::ReadAlerts, GET, "/api/alerts", "alerts", alerts::list)
         .need(Need::ReadAlerts, GET, "/api/alerts/{id}", "one alert with its evidence", alerts::one)
         .need(Need::ActOnAlerts, POST, "/api/alerts/{id}/ack", "acknowledge an alert", alerts::ack)
+        .need(Need::ActOnAlerts, GET, "/api/deliveries", "messages to receivers", deliveries::list)
+        .need(Need::ActOnAlerts, GET, "/api/deliveries/{id}", "a message's attempts", deliveries::attempts)
+        .need(Need::ActOnAlerts, POST, "/api/deliveries/{id}/resend", "send it again", deliveries::resend)
+        .need(Need::ActOnAlerts, GET, "/api/channels", "whom rules can tell", channels::list)
+        .need(Need::ManageSources, POST, "/api/channels/{name}/test", "send a test message", channels::test)
+        .need(Need::ManageSources, POST, "/api/channels/{name}/reopen", "open it again", channels::reopen)
         .need(Need::ReadStatus, GET, "/api/project", "problems of the project folder", project::state)
         .need(Need::ManageAccess, GET, "/api/access/users", "users", access::users)
         .need(Need::ManageAccess, POST, "/api/access/users", "add a user", access::add)

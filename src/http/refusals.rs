@@ -100,7 +100,10 @@ impl From<dashboards::Error> for Refusal {
 impl From<rules::Error> for Refusal {
     fn from(error: rules::Error) -> Self {
         match error {
-            rules::Error::NoAlert(_) => Refusal::not_found(error),
+            rules::Error::NoAlert(_) | rules::Error::NoDelivery(_) | rules::Error::NoChannel { .. } => {
+                Refusal::not_found(error)
+            }
+            rules::Error::Invalid(why) => Refusal::bad_request(why),
             rules::Error::Store(inner) => inner.into(),
             rules::Error::Warehouse(inner) => inner.into(),
         }

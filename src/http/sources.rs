@@ -25,8 +25,7 @@ async fn describe(app: &App, name: &str, spec: &SourceSpec) -> Result<Value, Ref
     let latest = latest(app, name, 400).await?;
     let live = app.project();
     let schedule = spec.schedule().ok().flatten();
-    let next =
-        schedule.as_ref().and_then(|s| s.next_after(app.clock.now(), live.project.calendar.timezone()));
+    let next = schedule.as_ref().and_then(|s| live.project.next_run(s, app.clock.now()));
     let of = |stream: &str| latest.iter().find(|run| run["stream"] == stream);
     let streams: Vec<Value> = spec
         .streams

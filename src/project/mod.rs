@@ -81,6 +81,11 @@ impl Project {
         self.items.get(&Place::new(kind, name)).map(|item| item.file.as_str())
     }
 
+    /// When a schedule comes next after `t`, on the site's wall clock and calendar.
+    pub fn next_run(&self, schedule: &store::Schedule, t: store::Timestamp) -> Option<store::Timestamp> {
+        schedule.next_on(t, self.calendar.timezone(), &|day| self.calendar.is_workday(day))
+    }
+
     /// The served text of a definition.
     pub fn text(&self, kind: Kind, name: &str) -> Option<&str> {
         self.items.get(&Place::new(kind, name)).map(|item| &*item.text)

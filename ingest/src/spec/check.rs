@@ -33,6 +33,15 @@ impl SourceSpec {
                 Problem::new(message).at_key("cron").hint("every: 5m   or   cron: \"*/5 8-20 * * mon-fri\""),
             );
         }
+        if let Ok(Some(schedule)) = self.schedule()
+            && schedule.is_never()
+        {
+            found.push(
+                Problem::new(format!("`{schedule}` names a date that never comes, so nothing would be read"))
+                    .at_key("cron")
+                    .hint("for the last day of each month write: cron: \"0 6 L * *\""),
+            );
+        }
         if self.every.as_ref().is_some_and(|span| span.0.is_zero()) {
             found.push(Problem::new("`every` must be longer than zero").at_key("every").hint("every: 5m"));
         }
