@@ -39,6 +39,9 @@ pub struct Pull {
     pub warnings: Vec<String>,
     /// Cells since the last pull that could not be kept as delivered. Their rows are in `rows`.
     pub changed: Vec<Changed>,
+    /// How the reader understood what it reads, as (what, value): `encoding`, `delimiter`, `header row`, `sheet`.
+    /// Shown by a preview, so that a wrong guess is seen before anything lands.
+    pub found: Vec<(String, String)>,
 }
 
 /// Which file a pull belongs to.
