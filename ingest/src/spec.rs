@@ -3,6 +3,7 @@
 //! Kinds, modes and formats are externally tagged (`sqlite: {…}`), so that a YAML error keeps its
 //! line. What serde cannot say (a key that belongs to another kind) is said by [`SourceSpec::check`].
 
+mod accept;
 mod check;
 mod choice;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use store::{Schedule, Secret, Span, StoreSpec};
 use warehouse::{TableName, Title, Zone};
 
+pub use accept::{AcceptSpec, Share};
 pub use choice::{HeaderRow, JsonPath};
 
 /// One source: a system that data is read from.
@@ -124,6 +126,9 @@ pub struct StreamSpec {
     pub mode: Option<ModeSpec>,
     /// The cleaning (`cleans/<name>.yaml`) that runs after this stream has landed.
     pub clean: Option<String>,
+    /// The share of rows that may be set aside before `guanlan sync` ends with exit code 3, for example
+    /// `accept: { set_aside: 1% }`.
+    pub accept: Option<AcceptSpec>,
 }
 
 /// How much is read each time and how it lands.

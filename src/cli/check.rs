@@ -93,14 +93,19 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
             stale.push(format!("mart.{name}"));
         }
     }
+    let again = platform.redone_by_definitions().await?;
     server::tell(&loaded);
-    output.data(&json!({"changes": loaded.plan, "stale_models": stale, "findings": loaded.findings}));
+    output.data(&json!({"changes": loaded.plan, "again": again, "stale_models": stale,
+        "findings": loaded.findings}));
     if !output.json {
         output.write(&loaded.plan.to_string());
+        for line in &again {
+            output.write(&output.paint(Tone::Warn, line));
+        }
         for model in &stale {
             output.write(&format!("{} {model}", output.paint(Tone::Warn, "rebuild")));
         }
-        if stale.is_empty() && loaded.plan.is_empty() {
+        if stale.is_empty() && again.is_empty() && loaded.plan.is_empty() {
             output.write(&output.paint(Tone::Good, "every model is up to date"));
         }
     }

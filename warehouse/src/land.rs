@@ -34,6 +34,11 @@ pub enum Landing {
     /// The delivered rows are the whole table, and their types those of its columns. In the zones clean and mart
     /// columns that are not delivered go; in raw they stay, without values, for those who read them.
     Replace,
+    /// As [`Landing::Replace`], and in every zone columns that are not delivered go: another definition reads the
+    /// source now. Of several rows of a key the last one stays.
+    Anew {
+        keys: Vec<String>,
+    },
     /// Rows with a delivered key are replaced; inside one landing the last row of a key wins.
     Upsert {
         keys: Vec<String>,
@@ -146,7 +151,8 @@ impl Warehouse {
     ) -> Result<Staged> {
         let present = self.snapshot(table).await?;
         writable(table, present.as_deref())?;
-        let own_types = *how == Landing::Replace && table.zone == Zone::Raw;
+        let own_types =
+            matches!(how, Landing::Anew { .. }) || (*how == Landing::Replace && table.zone == Zone::Raw);
         let schema = present.map(|s| s.schema.clone()).filter(|_| !own_types);
         let files = self.stager().write(table, schema.as_deref(), rows).await?;
         Ok(Staged {
@@ -256,6 +262,9 @@ impl Warehouse {
         change.schema = match present {
             None => Some(staged.schema.clone()),
             Some(_) if staged.schema.fields().is_empty() => None,
+            Some(s) if matches!(how, Landing::Anew { .. }) => {
+                (s.schema != staged.schema).then(|| staged.schema.clone())
+            }
             Some(s) if all && matches!(staged.table.zone, Zone::Clean | Zone::Mart) => {
                 (s.schema != staged.schema).then(|| staged.schema.clone())
             }
@@ -266,6 +275,13 @@ impl Warehouse {
         let rewritten = match how {
             Landing::Append => none,
             Landing::Replace => {
+                change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
+                none
+            }
+            Landing::Anew { keys } => {
+                if !keys.is_empty() {
+                    self.keys(staged, keys).await?;
+                }
                 change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
                 none
             }
@@ -364,7 +380,7 @@ impl Warehouse {
 
 fn operation(how: &Landing) -> &'static str {
     match how {
-        Landing::Append | Landing::Replace => "WRITE",
+        Landing::Append | Landing::Replace | Landing::Anew { .. } => "WRITE",
         Landing::Upsert { .. } | Landing::ReplaceFile { .. } => "MERGE",
     }
 }

@@ -22,6 +22,7 @@ mod keyed;
 mod land;
 mod log;
 mod marks;
+mod rows;
 mod scan;
 mod since;
 mod stage;

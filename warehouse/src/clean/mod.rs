@@ -18,10 +18,13 @@ mod text;
 mod apply;
 mod check;
 mod column;
+mod ledger;
 mod reject;
 mod target;
 
+mod corrected;
 mod job;
+mod quarantine;
 mod versions;
 mod wash;
 
@@ -33,6 +36,7 @@ mod tests;
 pub use apply::{Cleaned, apply};
 pub use check::check;
 pub use job::CleanReport;
+pub use ledger::{Adjusted, Quarantined, told};
 pub use kind::{DecimalSize, Kind};
 pub use ordered::Ordered;
 pub use reject::{Reason, Reject};
