@@ -6,5 +6,6 @@
 mod anomalies;
 mod architecture;
 mod bad_input;
+mod ledger;
 mod support;
 mod walk;

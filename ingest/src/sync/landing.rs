@@ -154,6 +154,17 @@ impl Intake<'_> {
         ))
     }
 
+    /// Why the warehouse did not take rows, with the way out that only a stream has.
+    fn refused(&self, e: &warehouse::Error) -> SourceError {
+        match e {
+            warehouse::Error::SchemaChanged { .. } => SourceError::never(format!(
+                "{e}; or take the new type: `guanlan sync --reset {}.{}` reads all of it again",
+                self.source_name, self.report.stream
+            )),
+            e => of_warehouse(e),
+        }
+    }
+
     /// A file that cannot land is left out; a group of another kind ends the stream, because its cursor must not be passed.
     fn fault(&mut self, file: Option<&FilePart>, e: SourceError) -> Result<(), SourceError> {
         match file {
@@ -180,7 +191,7 @@ impl Intake<'_> {
         how: Landing,
         groups: &[Group],
     ) -> Result<(), SourceError> {
-        let staged = self.warehouse.stage_for(&self.table, rows, &how).await.map_err(|e| of_warehouse(&e))?;
+        let staged = self.warehouse.stage_for(&self.table, rows, &how).await.map_err(|e| self.refused(&e))?;
         let mut cursor = self.cursor.clone();
         for group in groups {
             let mut rejects = self.rejects(group.file.clone());
@@ -210,7 +221,7 @@ impl Intake<'_> {
             operation: new_id(&**self.clock),
         };
         let before = self.warehouse.snapshot(&self.table).await.map_err(|e| of_warehouse(&e))?;
-        let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| of_warehouse(&e))?;
+        let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| self.refused(&e))?;
         self.seq += 1;
         self.cursor = cursor;
         self.afresh = false;
@@ -267,7 +278,10 @@ impl Intake<'_> {
         let read = flow.read;
         let staged = match (staged, flow.error.take()) {
             (Ok(staged), None) => staged,
-            (Err(e), None) => return self.fault(file.as_ref(), of_warehouse(&e)).map(|()| read),
+            (Err(e), None) => {
+                let e = self.refused(&e);
+                return self.fault(file.as_ref(), e).map(|()| read);
+            }
             (staged, Some(e)) => {
                 if let Ok(staged) = staged {
                     self.warehouse.discard(staged).await;

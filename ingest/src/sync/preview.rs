@@ -162,6 +162,11 @@ async fn look(source: &dyn Source, of: &StreamSpec, rows: usize) -> Result<Previ
     let mut changes = Changes::default();
     while let Some(pull) = pulls.next().await {
         let pull = pull?;
+        if pull.rows.num_rows() == 0 && pull.rejected.is_none() && !pull.commit {
+            // It only says something.
+            seen.warnings.extend(pull.warnings);
+            continue;
+        }
         if seen.columns.is_empty() {
             seen.columns = columns(&pull.rows);
             seen.file = pull.file.as_ref().map(|f| f.name.clone());

@@ -19,6 +19,7 @@ use super::apply::{Cleaner, invalid};
 use super::corrected::{self, Keyed, WATCHED};
 use super::ledger::{Adjusted, Quarantined, told};
 use super::reject::{self, Reject};
+use super::runs;
 use super::spec::CleanSpec;
 use super::versions::newest_versions;
 use super::wash::{Counts, Wash, with_arrival};
@@ -75,13 +76,21 @@ impl Warehouse {
     /// `NotFound` for an unknown cleaning, `Invalid` for a wrong definition, else what reading and landing
     /// report. Calling again is safe.
     pub async fn clean(&self, name: &str) -> Result<CleanReport> {
-        Cleaning::new(self, name)?.run(false).await
+        self.clean_and_record(name, false).await
     }
 
     /// Reads the whole raw table again with the present definition, so that rows that now fit
     /// leave quarantine. Errors as [`Warehouse::clean`].
     pub async fn release(&self, name: &str) -> Result<CleanReport> {
-        Cleaning::new(self, name)?.run(true).await
+        self.clean_and_record(name, true).await
+    }
+
+    async fn clean_and_record(&self, name: &str, everything: bool) -> Result<CleanReport> {
+        let cleaning = Cleaning::new(self, name)?;
+        let started_at = self.clock().now();
+        let done = cleaning.run(everything).await;
+        runs::record(self, name, started_at, &done).await?;
+        done
     }
 
     /// Whether the table was cleaned by another definition than the one in force, so that the next cleaning reads all
@@ -164,7 +173,11 @@ impl<'a> Cleaning<'a> {
         let mark = LoadMark {
             stream: self.stream.clone(),
             seq: seq_of(&mark).max(seq_of(&quarantine_mark)) + 1,
-            cursor: serde_json::json!(Cursor { raw: input.version, definition: self.definition.clone(), held: false }),
+            cursor: serde_json::json!(Cursor {
+                raw: input.version,
+                definition: self.definition.clone(),
+                held: false
+            }),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
         self.wash(input, mark).await
@@ -322,8 +335,11 @@ impl<'a> Cleaning<'a> {
 
     /// The same rows by the same definition as when all of them were quarantined.
     async fn still_held(&self, quarantine: &Option<LoadMark>) -> Result<()> {
-        let cursor = quarantine.as_ref().and_then(|m| serde_json::from_value::<Cursor>(m.cursor.clone()).ok());
-        let Some(cursor) = cursor.filter(|c| c.held && c.definition == self.definition) else { return Ok(()) };
+        let cursor =
+            quarantine.as_ref().and_then(|m| serde_json::from_value::<Cursor>(m.cursor.clone()).ok());
+        let Some(cursor) = cursor.filter(|c| c.held && c.definition == self.definition) else {
+            return Ok(());
+        };
         match self.warehouse.snapshot_since(&self.spec.from, cursor.raw).await? {
             Since::Unchanged { .. } if self.standing().await? > 0 => Err(self.all_quarantined(None).await),
             _ => Ok(()),

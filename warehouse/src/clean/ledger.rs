@@ -45,9 +45,8 @@ pub(super) fn place(file: Option<&str>, row: Option<i64>, key: Option<&str>) -> 
 
 /// The key of a row as text; None when it has no key or a part of it has no value.
 pub(super) fn key_of<'a>(parts: impl Iterator<Item = &'a ArrayRef>, row: usize) -> Option<String> {
-    let parts: Option<Vec<String>> = parts
-        .map(|part| part.is_valid(row).then(|| array_value_to_string(part, row).ok())?)
-        .collect();
+    let parts: Option<Vec<String>> =
+        parts.map(|part| part.is_valid(row).then(|| array_value_to_string(part, row).ok())?).collect();
     let mut parts = parts?;
     match parts.len() {
         0 => None,

@@ -1,5 +1,6 @@
 //! Cleaning batches (pure). Tables, through the warehouse: `tables`.
 
+mod ledger;
 mod tables;
 
 use std::sync::Arc;
