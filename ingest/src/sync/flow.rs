@@ -157,13 +157,13 @@ impl Rejects {
             _ if self.by_text => Landing::Upsert { keys: vec!["text".into()] },
             _ if self.started || self.seq == 0 => Landing::Append,
             Some(file) => Landing::ReplaceFile { file: file.name.clone() },
-            None => Landing::Replace,
+            None => Landing::Append,
         }
     }
 
     /// A group without rejected rows takes away those that an earlier state of it left.
     async fn clear(&mut self) -> Result<(), SourceError> {
-        let stale = self.fresh || (!self.by_text && self.file.as_ref().is_none_or(|f| f.again));
+        let stale = self.fresh || (!self.by_text && self.file.as_ref().is_some_and(|f| f.again));
         if self.seq == 0 || !stale {
             return Ok(());
         }

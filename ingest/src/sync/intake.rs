@@ -115,6 +115,9 @@ impl<'i> Intake<'i> {
         {
             self.failures.push(e);
         }
+        if let Err(e) = self.fulfil().await {
+            self.failures.push(e);
+        }
         self.report.error = combined(std::mem::take(&mut self.failures));
         self.report.set_aside = self.reasons.take();
         self.report.changed = self.changes.take();
@@ -124,7 +127,7 @@ impl<'i> Intake<'i> {
         self.report
     }
 
-    /// After everything went through: corrected rows leave the quarantine, a wish is fulfilled.
+    /// After everything went through: corrected rows leave the quarantine.
     async fn close(&mut self) -> Result<(), SourceError> {
         if let Some(watch) = self.watch.take() {
             let mark = LoadMark {
@@ -139,13 +142,22 @@ impl<'i> Intake<'i> {
                 self.warn(vec![format!("{rows} corrected at the source and left the quarantine")]);
             }
         }
-        if self.asked.take().is_some() {
-            if self.afresh {
+        Ok(())
+    }
+
+    /// Forgets a wish that was fulfilled: files were read again, for better or worse; a whole stream has been when
+    /// its first rows took the place of the others.
+    async fn fulfil(&mut self) -> Result<(), SourceError> {
+        let nothing = self.afresh && self.failures.is_empty();
+        match self.asked.take() {
+            None => return Ok(()),
+            Some(Asked::All) if self.afresh && !nothing => return Ok(()),
+            Some(Asked::All) if nothing => {
                 self.warn(vec!["nothing was there to read, so the rows that landed before stay".to_owned()]);
             }
-            asked::done(self.db, self.source_name, &self.report.stream).await.map_err(|e| of_metadata(&e))?;
+            Some(_) => {}
         }
-        Ok(())
+        asked::done(self.db, self.source_name, &self.report.stream).await.map_err(|e| of_metadata(&e))
     }
 
     async fn read(&mut self, progress: &dyn Progress) -> Result<(), SourceError> {
