@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use futures::{StreamExt, TryStreamExt, stream};
 use store::new_id;
 use warehouse::{Landing, LoadMark};
