@@ -12,6 +12,7 @@ pub mod events;
 pub mod flow;
 pub mod jobs;
 pub mod platform;
+pub mod quarantine;
 
 pub mod cells;
 pub mod company;

@@ -15,6 +15,7 @@ use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
 use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock, SystemClock};
+use warehouse::clean::CleanReport;
 use warehouse::{Definitions, Retention, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
 use crate::config::Config;
@@ -44,6 +45,10 @@ pub struct Built {
 pub struct Refined {
     pub done: Vec<String>,
     pub failures: Vec<String>,
+    /// Every cleaning that read something.
+    pub cleaned: Vec<(String, CleanReport)>,
+    /// More rows went to quarantine than the streams that they came by accept.
+    pub set_aside: bool,
 }
 
 /// Every part of a running Guanlan.
@@ -262,23 +267,17 @@ impl Platform {
         let Some(spec) = live.project.sources.get(source) else { return Ok(None) };
         let report = self.ingest.sync(source, spec, stream, progress).await?;
         // A commit without rows counts too: a table that was emptied at its source.
-        for stream in report.streams.iter().filter(|s| s.version.is_some() || s.rejected_rows > 0) {
+        for stream in report.streams.iter().filter(|s| s.version.is_some()) {
             self.follow(Happened::Landed(stream.table.clone())).await?;
+        }
+        for stream in report.streams.iter().filter(|s| s.version.is_some() || !s.is_whole()) {
+            let outcome = if stream.error.is_some() { "failed" } else { stream.outcome().as_str() };
             self.hub.tell(
                 "job",
                 serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
-                    "table": stream.table.to_string(), "rows": stream.rows, "outcome": "ok"}),
+                    "table": stream.table.to_string(), "rows": stream.rows, "outcome": outcome,
+                    "state": stream.state(), "message": stream.error.as_ref().map(ToString::to_string)}),
             );
-        }
-        for stream in &report.streams {
-            if let Some(error) = &stream.error {
-                self.hub.tell(
-                    "job",
-                    serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
-                        "table": stream.table.to_string(), "rows": stream.rows, "outcome": "failed",
-                        "message": error.to_string()}),
-                );
-            }
         }
         Ok(Some(report))
     }
@@ -300,13 +299,15 @@ impl Platform {
     pub async fn refine(&self) -> Result<Refined> {
         let live = self.project();
         let mut refined = Refined::default();
-        for name in live.project.cleans.keys() {
+        for (name, spec) in &live.project.cleans {
             match self.warehouse.clean(name).await {
                 Ok(report) if report.already => {}
-                Ok(report) => refined.done.push(format!(
-                    "clean.{name}: {} read, {} kept, {} quarantined",
-                    report.read, report.kept, report.rejected
-                )),
+                Ok(report) => {
+                    let stays = report.rejected - report.superseded;
+                    refined.set_aside |= !live.accepted(&spec.from).holds(stays, report.read);
+                    refined.done.push(format!("clean.{name}: {}", accounted(&report)));
+                    refined.cleaned.push((name.clone(), report));
+                }
                 Err(error) => refined.failures.push(format!("clean.{name}: {error}")),
             }
         }
@@ -405,6 +406,35 @@ impl Platform {
             (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone())
         });
         open
+    }
+}
+
+/// A cleaning in one line: what it read and where that went.
+pub fn accounted(report: &CleanReport) -> String {
+    let mut line =
+        format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
+    if report.rejected > 0 {
+        line += &format!(" ({})", warehouse::clean::told(&report.quarantined));
+    }
+    if report.superseded + report.corrected > 0 {
+        let left = report.superseded + report.corrected;
+        line += &format!("; {left} of the quarantine corrected by a later row");
+    }
+    for cell in &report.adjusted {
+        let cells = if cell.count == 1 { "1 cell" } else { &format!("{} cells", cell.count) };
+        line += &format!("; `{}`: {cells} {} (first: {})", cell.column, cell.how, cell.first);
+    }
+    line
+}
+
+impl Loaded {
+    /// The share of set-aside rows that the stream of a raw table accepts.
+    pub fn accepted(&self, raw: &TableName) -> ingest::Share {
+        let streams = self.project.sources.iter().flat_map(|(source, spec)| {
+            spec.streams.iter().map(move |(stream, of)| (SourceSpec::table(source, stream), of))
+        });
+        let found = streams.filter(|(table, _)| table == raw).find_map(|(_, of)| of.accept);
+        found.unwrap_or_default().set_aside
     }
 }
 

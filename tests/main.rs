@@ -8,6 +8,7 @@ mod architecture;
 mod bad_input;
 mod doors;
 mod fuzz;
+mod ledger;
 mod numbers;
 mod support;
 mod telling;

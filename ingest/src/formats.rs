@@ -20,6 +20,7 @@ use sink::{Sink, Stop};
 /// # Errors
 /// The file is damaged, or nobody listens any more.
 pub(crate) fn read(path: &Path, format: &FormatSpec, sink: &mut Sink) -> Result<(), Stop> {
+    sink.found("format", format.name());
     match format {
         FormatSpec::Csv(spec) => csv::read(path, spec, sink),
         FormatSpec::Xlsx(spec) => xlsx::read(path, spec, sink),

@@ -3,6 +3,7 @@
 //! Kinds, modes and formats are externally tagged (`sqlite: {…}`), so that a YAML error keeps its
 //! line. What serde cannot say (a key that belongs to another kind) is said by [`SourceSpec::check`].
 
+mod accept;
 mod check;
 mod choice;
 #[cfg(test)]
@@ -12,14 +13,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::{Schedule, Secret, Span, StoreSpec};
 use warehouse::{TableName, Title, Zone};
 
+pub use accept::{AcceptSpec, Share};
 pub use choice::{HeaderRow, JsonPath};
 
 /// One source: a system that data is read from.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Name shown to people.
@@ -35,7 +37,7 @@ pub struct SourceSpec {
 }
 
 /// What kind of system a source is.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KindSpec {
     /// An SQLite database file, opened read-only.
@@ -64,7 +66,7 @@ impl KindSpec {
 }
 
 /// An SQLite database file.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteSpec {
     /// Path of the database file, relative to the project folder.
@@ -72,7 +74,7 @@ pub struct SqliteSpec {
 }
 
 /// A database server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// Reference (`env:NAME` or `file:PATH`) to the connection URL, for example
@@ -81,7 +83,7 @@ pub struct DatabaseSpec {
 }
 
 /// A folder of files.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesSpec {
     /// Folder: relative to the project folder, or to the root of `store` when that is given.
@@ -91,7 +93,7 @@ pub struct FilesSpec {
 }
 
 /// A JSON API over HTTP.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestSpec {
     /// Base address, for example `https://tickets.example.com/api`. A private address must be
@@ -102,7 +104,7 @@ pub struct RestSpec {
 }
 
 /// One stream of a source. Which keys apply depends on the kind of the source.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
     /// sqlite, postgres, mysql: the table to read, for example `approvals` or `hr.staff`.
@@ -124,10 +126,13 @@ pub struct StreamSpec {
     pub mode: Option<ModeSpec>,
     /// The cleaning (`cleans/<name>.yaml`) that runs after this stream has landed.
     pub clean: Option<String>,
+    /// The share of rows that may be set aside before `guanlan sync` ends with exit code 3, for example
+    /// `accept: { set_aside: 1% }`.
+    pub accept: Option<AcceptSpec>,
 }
 
 /// How much is read each time and how it lands.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeSpec {
     /// Read everything each time and replace the raw table.
@@ -140,12 +145,12 @@ pub enum ModeSpec {
 }
 
 /// No settings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FullSpec {}
 
 /// Incremental by cursor column.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncrementalSpec {
     /// A column that only grows when rows are added or changed: an update time or a number.
@@ -157,7 +162,7 @@ pub struct IncrementalSpec {
 }
 
 /// Upsert by key.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpsertSpec {
     /// Columns that identify a row.
@@ -171,7 +176,7 @@ pub struct UpsertSpec {
 }
 
 /// How files are written.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormatSpec {
     /// Delimited text. Every column lands as text.
@@ -188,8 +193,22 @@ pub enum FormatSpec {
     Xes(FullSpec),
 }
 
+impl FormatSpec {
+    /// The YAML key of this format.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FormatSpec::Csv(_) => "csv",
+            FormatSpec::Xlsx(_) => "xlsx",
+            FormatSpec::Json(_) => "json",
+            FormatSpec::Ndjson(_) => "ndjson",
+            FormatSpec::Parquet(_) => "parquet",
+            FormatSpec::Xes(_) => "xes",
+        }
+    }
+}
+
 /// Delimited text.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvSpec {
     /// `auto` (byte order mark, else UTF-8 when valid, else GB18030) or a name such as `utf-8`, `gb18030`, `big5`.
@@ -209,7 +228,7 @@ impl Default for CsvSpec {
 }
 
 /// A spreadsheet.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct XlsxSpec {
     /// Name of the sheet; the first sheet that has cells when left out.
@@ -227,7 +246,7 @@ impl Default for XlsxSpec {
 }
 
 /// One JSON document.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JsonSpec {
     /// Where the records are, for example `$.data.items`. Left out, the document is the array of records.
@@ -235,7 +254,7 @@ pub struct JsonSpec {
 }
 
 /// How the next page of an API is found.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PageSpec {
     /// Pages are numbered from `first`; a short or empty page is the last.
@@ -247,7 +266,7 @@ pub enum PageSpec {
 }
 
 /// Numbered pages.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NumberPage {
     /// Query parameter of the page number.
@@ -263,7 +282,7 @@ pub struct NumberPage {
 }
 
 /// Pages by cursor.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CursorPage {
     /// Query parameter that receives the cursor.
@@ -278,7 +297,7 @@ pub struct CursorPage {
 }
 
 /// Pages by Link header.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkPage {
     /// Query parameter of the page size.

@@ -79,7 +79,42 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
             POST,
             "/api/quarantine/{table}/release",
             "clean them again",
-            quarantine::release,
+            quarantine::retry,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/quarantine/{table}/retry",
+            "read or clean them again",
+            quarantine::retry,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/quarantine/{table}/discard",
+            "remove them",
+            quarantine::discard,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/test",
+            "whether a source answers",
+            sources::test,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/{stream}/preview",
+            "how a stream would be read",
+            sources::preview,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/{stream}/reset",
+            "read a stream again from its start",
+            sources::reset,
         )
         .need(Need::ReadTables, GET, "/api/models", "models: what is due and what it costs", models::list)
         .need(Need::ManageSources, POST, "/api/models/{name}/build", "build a model now", models::build)

@@ -71,6 +71,21 @@ impl From<store::Error> for Refusal {
     }
 }
 
+impl From<ingest::Error> for Refusal {
+    fn from(error: ingest::Error) -> Self {
+        use ingest::Error as E;
+        match error {
+            E::NoStream { .. } => Refusal::not_found(error),
+            E::Source(why) => {
+                Refusal::new(StatusCode::BAD_GATEWAY, "source", "The source cannot be read", why)
+            }
+            E::Warehouse(inner) => inner.into(),
+            E::Store(inner) => inner.into(),
+            E::Metadata(_) => Refusal::internal(error),
+        }
+    }
+}
+
 impl From<access::Error> for Refusal {
     fn from(error: access::Error) -> Self {
         use access::Error as E;

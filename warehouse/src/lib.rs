@@ -31,6 +31,7 @@ mod reading;
 mod replace;
 mod replaced;
 mod same;
+mod rows;
 mod scan;
 mod since;
 mod stage;

@@ -70,6 +70,13 @@ impl Warehouse {
                 }
                 change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
             }
+            (Landing::Anew { keys }, _) => {
+                if !keys.is_empty() {
+                    self.keys(staged, keys, true).await?;
+                    change.key = keys.clone();
+                }
+                change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
+            }
             (Landing::Upsert { keys }, _) => {
                 let mut found = self.keys(staged, keys, true).await?;
                 change.key = keys.clone();
@@ -295,7 +302,7 @@ impl Warehouse {
 
 fn operation(how: &Landing) -> &'static str {
     match how {
-        Landing::Append | Landing::Replace => "WRITE",
+        Landing::Append | Landing::Replace | Landing::Anew { .. } => "WRITE",
         Landing::Upsert { .. } | Landing::ReplaceFile { .. } | Landing::Interval { .. } => "MERGE",
     }
 }
@@ -310,6 +317,9 @@ fn schema(
     Ok(match present {
         None => Some(staged.schema.clone()),
         Some(_) if staged.schema.fields().is_empty() => None,
+        Some(s) if matches!(how, Landing::Anew { .. }) => {
+            (s.schema != staged.schema).then(|| staged.schema.clone())
+        }
         Some(s) if all && matches!(staged.table.zone, Zone::Clean | Zone::Mart) => {
             (s.schema != staged.schema).then(|| staged.schema.clone())
         }

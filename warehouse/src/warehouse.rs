@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 
 use crate::calendar::Calendar;
 use crate::catalog::{Catalog, TableChanged, TableInfo};
-use crate::clean::CleanSpec;
+use crate::clean::{self, CleanSpec};
 use crate::error::Result;
 use crate::log::Snapshot;
 use crate::metric::{self, MetricSpec};
@@ -145,6 +145,7 @@ impl Warehouse {
     ) -> Result<Self> {
         db.migrate("warehouse", &STEPS).await?;
         model::prepare(&db).await?;
+        clean::prepare(&db).await?;
         let url = ObjectStoreUrl::parse("guanlan://store")?;
         let place = Place { url, store };
         let environment = budget::environment(&settings, &place)?;
@@ -170,6 +171,7 @@ impl Warehouse {
         let warehouse = Self(Arc::new(inner));
         warehouse.catalog().discover().await?;
         warehouse.register_system(audit::table());
+        warehouse.register_system(clean::system_table());
         for table in model::system_tables() {
             warehouse.register_system(table);
         }

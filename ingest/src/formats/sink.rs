@@ -67,6 +67,7 @@ pub(crate) struct Sink {
     rejected: Rejected,
     warnings: Vec<String>,
     changes: Changes,
+    found: Vec<(String, String)>,
 }
 
 /// `_file` and `_loaded_at` are the same in every row: built once per batch length.
@@ -107,6 +108,7 @@ impl Sink {
             rejected: Rejected::default(),
             warnings: Vec::new(),
             changes: Changes::default(),
+            found: Vec::new(),
         }
     }
 
@@ -166,6 +168,11 @@ impl Sink {
         self.changes.note(column, how, first);
     }
 
+    /// Notes how the file is understood, such as its `encoding` or `header row`, for a preview.
+    pub(crate) fn found(&mut self, what: &str, value: impl Into<String>) {
+        self.found.push((what.to_owned(), value.into()));
+    }
+
     /// Ends the file: everything up to here may be committed.
     pub(crate) fn finish(mut self) -> Result<(), Stop> {
         let last = match self.held.take() {
@@ -192,6 +199,7 @@ impl Sink {
             file: Some(self.part.clone()),
             warnings: std::mem::take(&mut self.warnings),
             changed: self.changes.take(),
+            found: std::mem::take(&mut self.found),
         };
         Ok(self.feed.put(Ok(pull))?)
     }

@@ -4,6 +4,7 @@ mod glob;
 mod list;
 mod state;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,6 +108,17 @@ impl Source for Files {
         };
         tokio::spawn(reader.run(due, gone));
         Ok(pulls)
+    }
+
+    async fn again(&self, _: &StreamSpec, before: &Cursor) -> Result<Option<Cursor>, SourceError> {
+        // Whatever the glob says now: a file that is there and no longer meant shall not stay.
+        let all = self.list(&Glob::parse("**").map_err(SourceError::never)?).await?;
+        let landed = Landed::read(Some(before));
+        Ok((!landed.all_among(&all)).then(|| landed.unlike(None)))
+    }
+
+    fn reread(&self, before: &Cursor, files: &BTreeSet<String>) -> Option<Cursor> {
+        Some(Landed::read(Some(before)).unlike(Some(files)))
     }
 
     fn fold(&self, before: Option<&Cursor>, landed: Cursor) -> Cursor {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where the header of a sheet is: `auto` or a 1-based row number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,15 @@ impl<'de> Deserialize<'de> for HeaderRow {
             }
         }
         de.deserialize_any(Word)
+    }
+}
+
+impl Serialize for HeaderRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            HeaderRow::Auto => to.serialize_str("auto"),
+            HeaderRow::Row(n) => to.serialize_u32(*n),
+        }
     }
 }
 
@@ -111,6 +120,12 @@ impl<'de> Deserialize<'de> for JsonPath {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;
         JsonPath::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for JsonPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

@@ -87,8 +87,9 @@ impl Column {
         self.required = true;
     }
 
-    /// Reads one batch's source array. Rows that do not fit are null in the array and listed.
-    pub(crate) fn run(&self, source: &ArrayRef) -> (ArrayRef, Vec<Failure>) {
+    /// Reads one batch's source array. Rows that do not fit are null in the array and listed; so are, behind them,
+    /// rows whose value was rounded.
+    pub(crate) fn run(&self, source: &ArrayRef) -> (ArrayRef, Vec<Failure>, Vec<usize>) {
         let rows = source.len();
         let formats = self.formats.clone();
         match self.kind {
@@ -131,10 +132,11 @@ impl Column {
         Numbers { builder, notation: self.notation, factor: self.factor }
     }
 
-    fn fill<T: Target>(&self, source: &ArrayRef, target: T) -> (ArrayRef, Vec<Failure>) {
+    fn fill<T: Target>(&self, source: &ArrayRef, target: T) -> (ArrayRef, Vec<Failure>, Vec<usize>) {
         let mut filling = Filling { column: self, target, failures: Vec::new() };
         filling.all(source);
-        (filling.target.finish(), filling.failures)
+        let rounded = filling.target.rounded();
+        (filling.target.finish(), filling.failures, rounded)
     }
 
     /// True when numbers stand for moments: `excel` and `unix`.

@@ -77,6 +77,9 @@ pub struct Reject {
     pub also: Option<String>,
     /// The whole raw row as a JSON object.
     pub record: String,
+    /// The row's key where it could be read: its value, or a JSON list of several. A row of this key that arrives
+    /// later and fits stands for this one.
+    pub key: Option<String>,
 }
 
 pub(crate) const VALUE_CHARS: usize = 200;
@@ -93,6 +96,7 @@ pub(crate) fn schema() -> SchemaRef {
         text("also"),
         text("record"),
         Field::new("loaded_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        text("key"),
     ]))
 }
 
@@ -113,6 +117,7 @@ pub(crate) fn batch(rejects: &[Reject]) -> Result<RecordBatch, ArrowError> {
             text(|r| r.also.as_deref()),
             text(|r| Some(&r.record)),
             Arc::new(loaded.with_timezone("UTC")),
+            text(|r| r.key.as_deref()),
         ],
     )
 }

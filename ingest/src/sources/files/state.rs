@@ -3,7 +3,7 @@
 //! A cursor is `{"files": "<hex>", "pruned": bool}`; per file 5 bytes of the path's hash and 5 of its
 //! identity's (size, modification time, etag). What a pull carries is a patch to it: one file landed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -89,6 +89,23 @@ impl Landed {
         }
     }
 
+    /// Whether every file that ever landed is among these.
+    pub(super) fn all_among(&self, listed: &[Entry]) -> bool {
+        let present: HashSet<Hash> = listed.iter().map(|e| short_hash(e.name.as_bytes())).collect();
+        !self.pruned && self.files.keys().all(|file| present.contains(file))
+    }
+
+    /// The cursor under which these files (all of them for `None`) have landed in another state.
+    pub(super) fn unlike(mut self, names: Option<&BTreeSet<String>>) -> Cursor {
+        let other: Option<HashSet<Hash>> = names.map(|n| n.iter().map(|n| short_hash(n.as_bytes())).collect());
+        for (file, identity) in &mut self.files {
+            if other.as_ref().is_none_or(|other| other.contains(file)) {
+                *identity = [0; HASH];
+            }
+        }
+        self.cursor()
+    }
+
     /// Path hashes to forget, when the state has grown large with files that are gone.
     pub(super) fn gone(&self, listed: &[Entry]) -> Option<String> {
         if self.files.len() < KEEP || self.files.len() < listed.len() * 2 {
@@ -111,6 +128,10 @@ impl Landed {
                 self.files.insert(path, identity);
             }
         }
+        self.cursor()
+    }
+
+    fn cursor(&self) -> Cursor {
         let mut files: Vec<String> = self.files.iter().map(|(p, i)| hex(p) + &hex(i)).collect();
         files.sort_unstable();
         json!({"files": files.concat(), "pruned": self.pruned})

@@ -265,6 +265,7 @@ impl Out<'_> {
             file: None,
             warnings: std::mem::take(&mut self.warnings),
             changed: Vec::new(),
+            found: Vec::new(),
         };
         Ok(self.feed.put(Ok(pull))?)
     }

@@ -201,6 +201,7 @@ impl Outgoing {
             file: None,
             warnings: std::mem::take(&mut self.warnings),
             changed: Vec::new(),
+            found: Vec::new(),
         };
         Ok(self.feed.send(Ok(pull)).await?)
     }

@@ -1,5 +1,6 @@
 //! Cleaning batches (pure). Tables, through the warehouse: `tables`; what people write: `written`.
 
+mod ledger;
 mod tables;
 mod written;
 
