@@ -2,11 +2,15 @@
 
 mod bad_files;
 mod files;
+mod json_files;
+mod logs;
 mod lost_columns;
 mod mysql;
 mod postgres;
+mod reading;
 mod real_data;
 mod rest;
+mod sheets;
 mod speed;
 mod sqlite;
 mod support;
