@@ -1,11 +1,14 @@
 //! Through the doors that a server uses: real files, real databases, a real warehouse on disk.
 
 mod bad_files;
+mod damaged;
 mod files;
+mod hostile;
 mod json_files;
 mod logs;
 mod lost_columns;
 mod mysql;
+mod parquet_files;
 mod postgres;
 mod reading;
 mod real_data;

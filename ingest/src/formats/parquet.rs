@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -64,7 +64,7 @@ fn open(file: File) -> Result<ParquetRecordBatchReader, SourceError> {
     measure::pages(&file, meta.metadata())?;
     let rows = batch_rows(&meta);
     // Where the reader cannot view texts it reads them as they are.
-    let viewed = ArrowReaderOptions::new().with_schema(viewed(meta.schema()));
+    let viewed = ArrowReaderOptions::new().with_schema(viewed(&meta));
     let meta = ArrowReaderMetadata::try_new(meta.metadata().clone(), viewed).unwrap_or(meta);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta);
     builder.with_batch_size(rows).build().map_err(|e| damaged(&e))
@@ -80,23 +80,33 @@ fn batch_rows(meta: &ArrowReaderMetadata) -> usize {
     (store::limits().batch_bytes / row.max(1)).clamp(16, ROWS)
 }
 
-/// The same columns with texts and bytes as views.
-fn viewed(schema: &SchemaRef) -> SchemaRef {
-    let kind = |kind: &DataType| match kind {
-        DataType::Dictionary(_, value) => value.as_ref().clone(),
-        other => other.clone(),
+/// The same columns with texts and bytes as views, and old Spark times in a unit that holds the year 9999.
+fn viewed(meta: &ArrowReaderMetadata) -> SchemaRef {
+    let stored = meta.metadata().file_metadata().schema_descr().root_schema().get_fields();
+    let is_old_time = |i: usize| {
+        stored
+            .get(i)
+            .is_some_and(|t| t.is_primitive() && t.get_physical_type() == parquet::basic::Type::INT96)
     };
+    let kind = |i: usize, kind: &DataType| match kind {
+        DataType::Dictionary(_, value) if matches!(**value, DataType::Utf8 | DataType::LargeUtf8) => {
+            Some(DataType::Utf8View)
+        }
+        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
+        DataType::Timestamp(TimeUnit::Nanosecond, None) if is_old_time(i) => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, None))
+        }
+        _ => None,
+    };
+    let schema = meta.schema();
     let fields: Fields = schema
         .fields()
         .iter()
-        .map(|field| match kind(field.data_type()) {
-            DataType::Utf8 | DataType::LargeUtf8 => {
-                Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
-            }
-            DataType::Binary | DataType::LargeBinary => {
-                Arc::new(field.as_ref().clone().with_data_type(DataType::BinaryView))
-            }
-            _ => field.clone(),
+        .enumerate()
+        .map(|(i, field)| match kind(i, field.data_type()) {
+            Some(kind) => Arc::new(field.as_ref().clone().with_data_type(kind)),
+            None => field.clone(),
         })
         .collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))

@@ -17,6 +17,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 
 use super::columns::{TextColumns, unique_names};
 use super::sink::{Sink, Stop, crowded, instant_type, too_wide};
+use crate::error::SourceError;
 use walk::{Attributes, Trace, walk};
 
 /// Reads one log. The first pass learns which attributes there are, so that every batch has the same columns.
@@ -36,6 +37,8 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
 struct Layout {
     keys: Vec<String>,
     index: HashMap<(bool, String), usize>,
+    /// Bytes of the keys: each may be as long as a value, and is kept.
+    bytes: usize,
 }
 
 const FIXED: [&str; 4] = ["case_id", "activity", "resource", "lifecycle"];
@@ -61,6 +64,14 @@ impl Layout {
                 || self.index.contains_key(&(of_case, key.clone()))
             {
                 continue;
+            }
+            self.bytes += key.len();
+            if self.bytes > store::limits().record_bytes {
+                let most = store::limits().record_bytes >> 20;
+                return Err(SourceError::never(format!(
+                    "the keys of its attributes take more than {most} MiB (`limits: record_bytes` of guanlan.yaml); this is not an event log with regular attributes"
+                ))
+                .into());
             }
             self.index.insert((of_case, key.clone()), FIXED.len() + self.keys.len());
             self.keys.push(format!("{}_{}", if of_case { "case" } else { "event" }, snake(key)));

@@ -99,9 +99,8 @@ fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
             if let Some(what) = disguise::of_compound(file.as_ref()) {
                 return Err(other(&what));
             }
-            if let Some(file) = file {
-                file.measure().map_err(|e| damaged(&e))?;
-            }
+            let file = file.ok_or_else(|| damaged(&"its directory is damaged or cut off"))?;
+            file.measure().map_err(|e| damaged(&e))?;
         }
         Nature::Html | Nature::Xml2003 => {
             let text = markup::decoded(&bytes).map_err(|e| other(&e))?;
@@ -156,7 +155,7 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
     let last_header = layout.header.map(|(_, last)| last);
     let mut fill = Merges::new(if spec.fill_merged { merges } else { Vec::new() }, last_header);
     let mut columns = TextColumns::new(layout.columns.len());
-    book.each_row(&sheet, &mut |row, cells| {
+    let empty = book.each_row(&sheet, &mut |row, cells| {
         if last_header.is_some_and(|last| row <= last) {
             return Ok(());
         }
@@ -179,13 +178,15 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
             Ok(())
         }
     })?;
-    book.uncomputed(&sheet, &mut |row, column| {
-        if let Some(name) = layout.name(column).filter(|_| last_header.is_none_or(|last| row > last)) {
-            let how =
-                "NULL: the formula has no computed value; open the file in a spreadsheet program and save it";
-            sink.changed(name, how, || format!("cell {}", cell::place(row, column)));
-        }
-    });
+    if empty {
+        book.uncomputed(&sheet, &mut |row, column| {
+            if let Some(name) = layout.name(column).filter(|_| last_header.is_none_or(|last| row > last)) {
+                let how =
+                    "NULL: the formula has no computed value; open the file in a spreadsheet program and save it";
+                sink.changed(name, how, || format!("cell {}", cell::place(row, column)));
+            }
+        });
+    }
     flush(&mut columns, sink)
 }
 

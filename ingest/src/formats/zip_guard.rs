@@ -21,6 +21,9 @@ const HELD: u64 = 256 << 20;
 const TAGS_HELD: u64 = 12 << 20;
 /// Tags of styles, of the list of sheets and of relations: each makes a large entry in memory.
 const TAGS_SMALL: u64 = 600_000;
+const SMALL: u64 = 64 << 20;
+/// Merged regions of a sheet.
+const REGIONS: u64 = 1_000_000;
 
 /// What an archive holds.
 pub(crate) struct Contents {
@@ -92,6 +95,9 @@ fn part<R: Read + Seek>(
         if all >= TOTAL || (all > FREE && all / packed.max(1) > RATIO) || count.bytes > count.most {
             return Err(unsafe_size(count.bytes));
         }
+        if count.regions > REGIONS {
+            return Err(format!("its part `{name}` has more than {REGIONS} merged regions; save it as CSV"));
+        }
         if count.tags > count.most_tags {
             return Err(format!(
                 "its part `{name}` has more than {} entries; save it as CSV",
@@ -124,6 +130,7 @@ struct Count {
     /// Bytes since a cell or string began; none outside.
     item: u64,
     inside: bool,
+    regions: u64,
     /// The beginning of the tag at hand, until its end.
     tag: Option<([u8; 24], usize)>,
     marked: bool,
@@ -145,15 +152,20 @@ impl Count {
             text: 0,
             item: 0,
             inside: false,
+            regions: 0,
             tag: None,
             marked,
             // Binary strings take fewer bytes each.
-            most: if held && marked {
-                HELD
-            } else if held {
-                HELD / 2
-            } else {
-                u64::MAX
+            most: match (held, small) {
+                (true, _) => {
+                    if marked {
+                        HELD
+                    } else {
+                        HELD / 2
+                    }
+                }
+                (false, true) if marked => SMALL,
+                _ => u64::MAX,
             },
             most_tags: if held {
                 TAGS_HELD
@@ -171,6 +183,7 @@ impl Count {
         let name =
             name.split(|b| b.is_ascii_whitespace() || *b == b'/' || *b == b'>').next().unwrap_or_default();
         let name = name.rsplit(|b| *b == b':').next().unwrap_or_default();
+        self.regions += u64::from(name == b"mergeCell");
         if matches!(name, b"c" | b"si" | b"table-cell" | b"covered-table-cell") {
             self.item = 0;
             self.inside = !closing;

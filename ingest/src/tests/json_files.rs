@@ -63,6 +63,7 @@ fn documents_that_are_not_whole_are_refused_with_their_line() {
         ("[{\"id\":1} {\"id\":2}]", "expected , or ]"),
         ("", "empty"),
         ("7", "no array of records"),
+        ("<html></html>", "web page"),
     ] {
         let error = document(text).error.unwrap_or_default();
         assert!(error.contains(words), "{text}: {error}");

@@ -78,6 +78,8 @@ pub(crate) struct Odd {
 pub(crate) struct Shape {
     keys: Vec<String>,
     index: HashMap<String, usize>,
+    /// Bytes of the names: each may be as long as a record, and is kept.
+    bytes: usize,
 }
 
 impl Shape {
@@ -86,13 +88,20 @@ impl Shape {
     /// # Errors
     /// There are more than a table may have.
     pub(crate) fn learn(&mut self, record: &impl Record) -> Result<(), SourceError> {
-        let most = store::limits().columns;
+        let (most, room) = (store::limits().columns, store::limits().record_bytes);
         record.flat(&mut |key, _| {
-            if self.keys.len() <= most && !self.index.contains_key(&*key) {
+            if self.keys.len() <= most && self.bytes <= room && !self.index.contains_key(&*key) {
+                self.bytes += key.len();
                 self.index.insert(key.to_string(), self.keys.len());
                 self.keys.push(key.into_owned());
             }
         });
+        if self.bytes > room {
+            return Err(SourceError::never(format!(
+                "the names of the fields take more than {} MiB; point `records` at an array of similar objects, or raise `limits: record_bytes` of guanlan.yaml",
+                room >> 20
+            )));
+        }
         if self.keys.len() > most {
             let example: String = self.keys.last().into_iter().flat_map(|k| k.chars().take(60)).collect();
             return Err(SourceError::never(format!(

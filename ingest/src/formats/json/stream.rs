@@ -39,6 +39,15 @@ pub(super) fn each_record<R: BufRead>(
             let text = walk.capture(1)?;
             visit(1, line, &text)?;
         }
+        Some(byte) if !matches!(byte, b'"' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'I' | b'N') => {
+            let what = if byte == b'<' { "a web page or XML" } else { "no JSON" };
+            return Err(SourceError::never(format!(
+                "not JSON: line {} begins with `{}`: it is {what}; ask for the file again",
+                walk.line,
+                char::from(byte).escape_default()
+            ))
+            .into());
+        }
         Some(_) => {
             return Err(SourceError::never(
                 "holds no array of records; point `records` at it, for example `$.data.items`",

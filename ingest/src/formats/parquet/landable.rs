@@ -30,15 +30,14 @@ impl Way {
                 Way::Text("more than the 38 digits of a table's decimals")
             }
             DataType::Map(_, _) => Way::Json("a map, which a table has not"),
+            DataType::ListView(_) | DataType::LargeListView(_) => {
+                Way::Json("a list in a form that a table has not")
+            }
             DataType::Union(_, _) => Way::Json("a union, which a table has not"),
             DataType::Struct(fields) if !is_plain(fields) => {
                 Way::Json("a structure with parts that a table has not")
             }
-            DataType::List(item)
-            | DataType::LargeList(item)
-            | DataType::FixedSizeList(item, _)
-            | DataType::ListView(item)
-            | DataType::LargeListView(item)
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
                 if !is_plain_kind(item.data_type()) =>
             {
                 Way::Json("a list with parts that a table has not")
@@ -182,11 +181,7 @@ fn plain(of: &DataType) -> DataType {
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal256(p, s) => {
             DataType::Decimal128(*p, *s)
         }
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::FixedSizeList(item, _)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item) => {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             DataType::List(Arc::new(Field::new("element", plain(item.data_type()), true)))
         }
         DataType::Struct(fields) => {

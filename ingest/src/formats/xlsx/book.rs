@@ -113,14 +113,16 @@ impl Book {
         }
     }
 
-    pub(super) fn each_row(&mut self, sheet: &str, visit: Visit<'_>) -> Result<(), Stop> {
+    /// Visits every row; answers whether there may be cells that hold something and no value.
+    pub(super) fn each_row(&mut self, sheet: &str, visit: Visit<'_>) -> Result<bool, Stop> {
         let mut row = Row { at: 0, cells: Vec::new(), bytes: 0 };
+        let mut empty = false;
         match self {
             Book::Xlsx(book) => {
                 let mut reader = match book.worksheet_cells_reader(sheet) {
                     Ok(reader) => reader,
                     // Chart sheets have no cells.
-                    Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(()),
+                    Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(false),
                     Err(e) => return Err(damaged(&e).into()),
                 };
                 let code =
@@ -135,9 +137,11 @@ impl Book {
                         (value, _) => checked(&cell, value)?,
                     };
                     let (at, column) = cell.get_position();
+                    empty |= value == Data::Empty;
                     row.add(at, column, value, visit)?;
                 }
-                visit(row.at, &row.cells)
+                visit(row.at, &row.cells)?;
+                Ok(empty)
             }
             Book::Xlsb(book) => {
                 let mut reader = book.worksheet_cells_reader(sheet).map_err(|e| damaged(&e))?;
@@ -145,11 +149,12 @@ impl Book {
                     let (at, column) = cell.get_position();
                     row.add(at, column, checked(&cell, cell.get_value())?, visit)?;
                 }
-                visit(row.at, &row.cells)
+                visit(row.at, &row.cells)?;
+                Ok(false)
             }
             Book::Held(book) => {
                 let range = book.worksheet_range(sheet).map_err(|e| damaged(&e))?;
-                let Some((first_row, first_column)) = range.start() else { return Ok(()) };
+                let Some((first_row, first_column)) = range.start() else { return Ok(false) };
                 for (i, cells) in range.rows().enumerate() {
                     row.at = first_row + i as u32;
                     for (c, value) in cells.iter().enumerate().filter(|(_, v)| **v != Data::Empty) {
@@ -159,14 +164,14 @@ impl Book {
                     row = Row { at: row.at, cells: std::mem::take(&mut row.cells), bytes: 0 };
                     row.cells.clear();
                 }
-                Ok(())
+                Ok(true)
             }
             Book::Tables(tables) => {
-                let Some(table) = tables.iter().find(|t| t.name == sheet) else { return Ok(()) };
+                let Some(table) = tables.iter().find(|t| t.name == sheet) else { return Ok(false) };
                 for (at, cells) in &table.rows {
                     visit(*at, cells)?;
                 }
-                Ok(())
+                Ok(false)
             }
         }
     }

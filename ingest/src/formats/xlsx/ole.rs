@@ -56,9 +56,14 @@ impl<'b> Compound<'b> {
             next = link[0];
             left -= 1;
         }
+        // A table that says more than the file has sectors is a trap: the same sector over and over.
+        let sectors = bytes.len() / file.sector + 1;
         for id in fat_sectors.into_iter().filter(|id| *id < LAST) {
             let sector = words(file.at(id)?);
             file.fat.extend(sector);
+            if file.fat.len() > sectors * 2 + (1 << 16) {
+                return None;
+            }
         }
         let directory = file.chain(u32_at(bytes, 48)?, u64::MAX)?;
         for entry in directory.chunks_exact(ENTRY) {
@@ -122,7 +127,10 @@ impl<'b> Compound<'b> {
     /// # Errors
     /// They do not; in words.
     pub(super) fn measure(&self) -> Result<(), String> {
-        let Some(stream) = self.stream("Workbook").or_else(|| self.stream("Book")) else { return Ok(()) };
+        let name = if self.has("Workbook") { "Workbook" } else { "Book" };
+        let Some(stream) = self.stream(name) else {
+            return Err("its sectors run in a circle or are missing".into());
+        };
         let mut cells = 0u64;
         let mut corners: Option<(u64, u64, u64, u64)> = None;
         let mut at = 0;
