@@ -32,7 +32,7 @@ use super::sink::{Sink, Stop, crowded, too_wide};
 use super::{csv, zip_guard};
 use crate::error::SourceError;
 use crate::spec::{CsvSpec, HeaderRow, XlsxSpec};
-use book::Book;
+use book::{Book, Kind};
 use disguise::Nature;
 use layout::{Layout, Merges, Survey};
 
@@ -84,7 +84,7 @@ fn other(what: &str) -> SourceError {
 }
 
 fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
-    match nature {
+    let kind = match nature {
         Nature::Zip => {
             let contents = zip_guard::check(&bytes).map_err(|e| damaged(&e))?;
             if let Some(what) = disguise::of_archive(&contents) {
@@ -92,6 +92,11 @@ fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
             }
             if contents.has("content.xml") {
                 ods::measure(&bytes).map_err(|e| other(&e))?;
+                Kind::Ods
+            } else if contents.has("xl/workbook.bin") {
+                Kind::Xlsb
+            } else {
+                Kind::Xlsx
             }
         }
         Nature::Compound => {
@@ -101,6 +106,7 @@ fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
             }
             let file = file.ok_or_else(|| damaged(&"its directory is damaged or cut off"))?;
             file.measure().map_err(|e| damaged(&e))?;
+            Kind::Xls
         }
         Nature::Html | Nature::Xml2003 => {
             let text = markup::decoded(&bytes).map_err(|e| other(&e))?;
@@ -118,8 +124,8 @@ fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
         Nature::Bare | Nature::Delimited => {
             return Err(other("it is a workbook of a kind older than Excel 97; open it and save it as xlsx"));
         }
-    }
-    Book::open(bytes)
+    };
+    Book::open(bytes, kind)
 }
 
 /// Delimited text under the name of a spreadsheet.

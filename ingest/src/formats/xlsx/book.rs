@@ -3,9 +3,7 @@
 use std::io::Cursor;
 
 use bytes::Bytes;
-use calamine::{
-    Cell, Data, DataRef, Dimensions, Range, Reader, Sheets, Xlsb, Xlsx, open_workbook_auto_from_rs,
-};
+use calamine::{Cell, Data, DataRef, Dimensions, Ods, Range, Reader, Sheets, Xls, Xlsb, Xlsx};
 
 use super::cell::Mask;
 use super::damaged;
@@ -17,6 +15,21 @@ use crate::formats::sink::{Stop, too_wide};
 pub(super) type Input = Cursor<Bytes>;
 /// Visits one row: its 0-based number and its cells as (0-based column, value).
 pub(super) type Visit<'v> = &'v mut dyn FnMut(u32, &[(u32, Data)]) -> Result<(), Stop>;
+
+/// Kinds of workbooks.
+pub(super) enum Kind {
+    Xlsx,
+    Xlsb,
+    Xls,
+    Ods,
+}
+
+fn unopened(e: &dyn std::fmt::Display) -> SourceError {
+    match e.to_string().to_lowercase().contains("password") {
+        true => SourceError::never(format!("not a readable spreadsheet: {LOCKED}")),
+        false => damaged(e),
+    }
+}
 
 pub(super) enum Book {
     /// Streams its cells.
@@ -69,23 +82,21 @@ impl Row {
 }
 
 impl Book {
-    pub(super) fn open(bytes: Bytes) -> Result<Self, SourceError> {
-        let zip = bytes.starts_with(b"PK");
-        let xlsx = zip.then(|| Xlsx::new(Cursor::new(bytes.clone())));
-        match xlsx {
-            Some(Ok(book)) if !book.sheet_names().is_empty() => Ok(Book::Xlsx(Box::new(book))),
-            tried => match open_workbook_auto_from_rs(Cursor::new(bytes)) {
-                Ok(Sheets::Xlsx(book)) => Ok(Book::Xlsx(Box::new(book))),
-                Ok(Sheets::Xlsb(book)) => Ok(Book::Xlsb(Box::new(book))),
-                Ok(book) => Ok(Book::Held(Box::new(book))),
-                Err(e) if e.to_string().to_lowercase().contains("password") => {
-                    Err(SourceError::never(LOCKED))
-                }
-                Err(e) => Err(match tried {
-                    Some(Err(first)) => damaged(&first),
-                    _ => damaged(&e),
-                }),
-            },
+    /// Opens a workbook of a kind known by its container.
+    ///
+    /// # Errors
+    /// It is damaged, or protected with a password.
+    pub(super) fn open(bytes: Bytes, kind: Kind) -> Result<Self, SourceError> {
+        let input = Cursor::new(bytes);
+        match kind {
+            Kind::Xlsx => Xlsx::new(input).map(|b| Book::Xlsx(Box::new(b))).map_err(|e| unopened(&e)),
+            Kind::Xlsb => Xlsb::new(input).map(|b| Book::Xlsb(Box::new(b))).map_err(|e| unopened(&e)),
+            Kind::Xls => {
+                Xls::new(input).map(|b| Book::Held(Box::new(Sheets::Xls(b)))).map_err(|e| unopened(&e))
+            }
+            Kind::Ods => {
+                Ods::new(input).map(|b| Book::Held(Box::new(Sheets::Ods(b)))).map_err(|e| unopened(&e))
+            }
         }
     }
 

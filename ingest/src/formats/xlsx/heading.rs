@@ -51,6 +51,11 @@ pub(super) fn find(rows: &[HeadRow]) -> Option<usize> {
             return Some(at);
         }
     }
+    // A remark below a table of numbers names nothing, nor does a word among the values of its column.
+    let wide_above = rows[..wordy].iter().any(|r| r.cells.len() * 4 >= width * 3);
+    if (narrow && width > 1 && wide_above) || stands_below_values(rows, wordy) {
+        return None;
+    }
     if rows[wordy].numbers().is_empty() {
         return Some(wordy);
     }
@@ -65,6 +70,14 @@ pub(super) fn find(rows: &[HeadRow]) -> Option<usize> {
         return Some(at);
     }
     (!looks_like_the_others(rows, wordy)).then_some(wordy)
+}
+
+/// Whether every column of a row has numbers or dates above.
+fn stands_below_values(rows: &[HeadRow], at: usize) -> bool {
+    let valued = |column: u32| {
+        rows[..at].iter().any(|r| matches!(r.at(column), Some(Kind::Number(_) | Kind::Moment(_))))
+    };
+    rows[at].cells.iter().all(|(column, _)| valued(*column))
 }
 
 /// Whether the numbers and dates of a row are headings, and its words are different from each other.
@@ -116,9 +129,14 @@ fn heads(rows: &[HeadRow], at: usize) -> bool {
         return false;
     }
     let distinct = values.iter().enumerate().all(|(i, v)| !values[..i].contains(v));
+    // Words below each of them, and no number above: what a row of data at the end of a table has not.
     let only_words = {
         let (words, all) = share(&|k| matches!(k, Kind::Words(_)));
-        all > 0 && words == all
+        let each = numbers.iter().all(|(c, _)| below.iter().any(|r| r.at(*c).is_some()));
+        let first = !rows[..at]
+            .iter()
+            .any(|r| numbers.iter().any(|(c, _)| r.at(*c).is_some_and(|k| number_of(k).is_some())));
+        all > 0 && words == all && each && first
     };
     match values.len() {
         1 => {
@@ -135,7 +153,10 @@ fn heads(rows: &[HeadRow], at: usize) -> bool {
             let even = step > 0.0 && values.windows(2).all(|w| w[1] - w[0] == step);
             let rising = values.windows(2).all(|w| w[0] < w[1]);
             // Rows of data rarely rise all alike; headings of sizes rise without an even step.
-            let below_rise = below.iter().filter(|r| rises(r, &numbers)).count() * 2 > below.len();
+            let others = rows.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, r)| rises(r, &numbers));
+            let (up, all) =
+                others.flatten().fold((0, 0), |(up, all), rise| (up + usize::from(rise), all + 1));
+            let below_rise = up * 2 > all;
             distinct
                 && ((even && !below_rise)
                     || (rising && !below_rise)
@@ -159,10 +180,10 @@ fn is_period(n: f64) -> bool {
         || ((190_001..=210_012).contains(&whole) && (1..=12).contains(&(whole % 100)))
 }
 
-/// Whether a row's numbers in these columns rise from left to right.
-fn rises(row: &HeadRow, columns: &[(u32, &Kind)]) -> bool {
-    let values: Vec<f64> = columns.iter().filter_map(|(c, _)| row.at(*c).and_then(number_of)).collect();
-    values.len() > 1 && values.len() == columns.len() && values.windows(2).all(|w| w[0] < w[1])
+/// Whether a row's numbers in these columns rise from left to right; `None` when not all of them are numbers.
+fn rises(row: &HeadRow, columns: &[(u32, &Kind)]) -> Option<bool> {
+    let values: Option<Vec<f64>> = columns.iter().map(|(c, _)| row.at(*c).and_then(number_of)).collect();
+    values.map(|v| v.len() > 1 && v.windows(2).all(|w| w[0] < w[1]))
 }
 
 /// Whether the wordy row just below number headings is their second part (`2025 | 2026` above `amount | amount`):
@@ -233,7 +254,7 @@ mod tests {
 
     #[test]
     fn headers_are_found_as_a_reader_finds_them() {
-        let cases: [(&[&str], Option<usize>); 24] = [
+        let cases: [(&[&str], Option<usize>); 29] = [
             (&["工号,姓名,1,2,3,4,5", "E001,甲", "E002,乙,√,√,迟到,√,√", "E003,丙,√,事假,√,√"], Some(0)),
             (
                 &[
@@ -267,6 +288,11 @@ mod tests {
             (&["a,1,10", "b,2,20", "c,3,30"], None),
             (&["x,2020,2021", "y,2021,2022", "z,2019,2020"], None),
             (&["规格,10,20,50", "甲,多,少,无", "乙,少,多,多"], Some(0)),
+            (&["1,2", "3,4", "5,6", "a remark below"], None),
+            (&["1", "1.5", "ab", "x"], None),
+            (&["id,note", "1,2", "x,y"], Some(0)),
+            (&["工号,姓名,1,2,3", "1,甲,8,8,8", "2,乙,8,7,8"], Some(0)),
+            (&["期初余额,100", "日期,摘要,金额", "2026-01-01,a,1"], Some(1)),
             (&["甲,乙", "丙,丁"], Some(0)),
         ];
         for (lines, wanted) in cases {
