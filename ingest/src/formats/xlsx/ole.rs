@@ -131,35 +131,7 @@ impl<'b> Compound<'b> {
         let Some(stream) = self.stream(name) else {
             return Err("its sectors run in a circle or are missing".into());
         };
-        let mut cells = 0u64;
-        let mut corners: Option<(u64, u64, u64, u64)> = None;
-        let mut at = 0;
-        while let (Some(kind), Some(length)) = (u16_at(&stream, at), u16_at(&stream, at + 2)) {
-            let data = stream.get(at + 4..at + 4 + usize::from(length)).unwrap_or_default();
-            at += 4 + usize::from(length);
-            match kind {
-                // The beginning and the end of a sheet.
-                0x0809 | 0x0409 | 0x0209 | 0x0009 | 0x000A => cells += area(corners.take()),
-                // Cells: formula, number, label, string, boolean, RK, and several RK in a row.
-                0x0006 | 0x0203 | 0x0003 | 0x0204 | 0x0004 | 0x00FD | 0x00D6 | 0x0205 | 0x0005 | 0x027E
-                | 0x007E | 0x0002 | 0x00BD | 0x0406 | 0x0206 => {
-                    let (Some(row), Some(column)) = (u16_at(data, 0), u16_at(data, 2)) else { continue };
-                    let (row, column) = (u64::from(row), u64::from(column));
-                    let end = match kind {
-                        0x00BD => {
-                            u16_at(data, data.len().saturating_sub(2)).map_or(column, u64::from).max(column)
-                        }
-                        _ => column,
-                    };
-                    corners = Some(match corners {
-                        None => (row, row, column, end),
-                        Some((a, b, c, d)) => (a.min(row), b.max(row), c.min(column), d.max(end)),
-                    });
-                }
-                _ => {}
-            }
-        }
-        cells += area(corners);
+        let cells = cells_of(&stream);
         match cells > CELLS {
             true => Err(format!(
                 "its sheets span {cells} cells, more than {CELLS}; save it as xlsx, or remove the cells far from the table"
@@ -167,6 +139,70 @@ impl<'b> Compound<'b> {
             false => Ok(()),
         }
     }
+}
+
+/// Cells of all sheets of a workbook's stream, each sheet as the rectangle around its cells. Several sheets may begin
+/// at one place: each counts, as the reader holds each.
+fn cells_of(stream: &[u8]) -> u64 {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    while let Some((kind, data, next)) = record(stream, at) {
+        if kind == 0x0085 {
+            starts.extend(u32_at(data, 0).map(|start| start as usize));
+        }
+        at = next;
+    }
+    if starts.is_empty() {
+        starts.push(0);
+    }
+    let (mut cells, mut walked) = (0u64, 0usize);
+    for start in starts {
+        let (area, end) = sheet(stream, start);
+        cells += area;
+        walked += end.saturating_sub(start);
+        if cells > CELLS || walked > stream.len().saturating_mul(4) {
+            return cells.max(CELLS + 1);
+        }
+    }
+    cells
+}
+
+/// The record at a place: its kind, its data, and where the next one is.
+fn record(stream: &[u8], at: usize) -> Option<(u16, &[u8], usize)> {
+    let (kind, length) = (u16_at(stream, at)?, usize::from(u16_at(stream, at.checked_add(2)?)?));
+    let data = stream.get(at + 4..(at + 4 + length).min(stream.len())).unwrap_or_default();
+    Some((kind, data, at + 4 + length))
+}
+
+/// The rectangle around the cells of the sheet that begins at a place, and where it ends.
+fn sheet(stream: &[u8], start: usize) -> (u64, usize) {
+    let mut corners: Option<(u64, u64, u64, u64)> = None;
+    let mut at = start;
+    while let Some((kind, data, next)) = record(stream, at) {
+        at = next;
+        match kind {
+            // The end of a sheet.
+            0x000A => break,
+            // Cells: formula, number, label, string, boolean, RK, and several RK in a row.
+            0x0006 | 0x0203 | 0x0003 | 0x0204 | 0x0004 | 0x00FD | 0x00D6 | 0x0205 | 0x0005 | 0x027E
+            | 0x007E | 0x0002 | 0x00BD | 0x0406 | 0x0206 => {
+                let (Some(row), Some(column)) = (u16_at(data, 0), u16_at(data, 2)) else { continue };
+                let (row, column) = (u64::from(row), u64::from(column));
+                let end = match kind {
+                    0x00BD => {
+                        u16_at(data, data.len().saturating_sub(2)).map_or(column, u64::from).max(column)
+                    }
+                    _ => column,
+                };
+                corners = Some(match corners {
+                    None => (row, row, column, end),
+                    Some((a, b, c, d)) => (a.min(row), b.max(row), c.min(column), d.max(end)),
+                });
+            }
+            _ => {}
+        }
+    }
+    (area(corners), at)
 }
 
 fn area(corners: Option<(u64, u64, u64, u64)>) -> u64 {
@@ -183,4 +219,32 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_corners_of_a_sheet_are_all_its_cells() {
+        let record = |kind: u16, data: &[u8]| {
+            [kind.to_le_bytes().as_slice(), &(data.len() as u16).to_le_bytes(), data].concat()
+        };
+        let number = |row: u16, column: u16| {
+            record(0x0203, &[row.to_le_bytes().as_slice(), &column.to_le_bytes(), &[0; 10]].concat())
+        };
+        let (begin, end) = (record(0x0809, &[0; 16]), record(0x000A, &[]));
+        let sheet = [begin.clone(), number(0, 0), number(65_535, 255), end.clone()].concat();
+        assert_eq!(cells_of(&sheet), CELLS.max(65_536 * 256));
+        // Two sheets at one place count twice.
+        let at = |start: u32| record(0x0085, &[start.to_le_bytes().as_slice(), &[0; 6]].concat());
+        let small = [begin.clone(), number(0, 0), number(999, 9), end.clone()].concat();
+        let globals = 2 * at(0).len() as u32 + end.len() as u32;
+        let book = [at(globals), at(globals), end.clone(), small].concat();
+        assert_eq!(cells_of(&book), 2 * 10_000);
+        // Several numbers in a row: the last column stands at the end.
+        let several = record(0x00BD, &[0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0]);
+        assert_eq!(cells_of(&[begin, several, end].concat()), 8);
+        assert!(Compound::open(&[0xD0, 0xCF, 0x11, 0xE0, 0xA1]).is_none());
+    }
 }
