@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod encoding;
 pub(crate) mod json;
 pub(crate) mod parquet;
+mod partitions;
 pub(crate) mod sink;
 pub(crate) mod xes;
 pub(crate) mod xlsx;

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access::outbound::Outbound;
+use chrono_tz::Tz;
 use store::SharedClock;
 
 use crate::error::SourceError;
@@ -25,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     /// The project folder: relative paths and `file:` secrets start here.
     pub(crate) base: Arc<Path>,
+    /// The site's time zone: what times without a zone are read in.
+    pub(crate) zone: Tz,
 }
 
 /// The source that a definition describes. Nothing is contacted yet.

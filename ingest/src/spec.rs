@@ -233,9 +233,11 @@ impl Default for CsvSpec {
 pub struct XlsxSpec {
     /// Name of the sheet; the first sheet that has cells when left out.
     pub sheet: Option<String>,
-    /// `auto` (the first row with the most text cells) or the 1-based row number of the header.
+    /// `auto` (the row that names the columns: words, or days, dates and years above them), `none` (every row is data,
+    /// the columns are `column_1`, `column_2`, …) or the 1-based row number of the header.
     pub header_row: HeaderRow,
-    /// Give every cell of a merged region the region's value.
+    /// Give every cell of a merged region the region's text or date. Numbers stay in the first cell: an amount over
+    /// three rows is one amount.
     pub fill_merged: bool,
 }
 

@@ -71,7 +71,8 @@ impl Ingest {
         base: &Path,
     ) -> Result<Self, Error> {
         db.migrate("ingest", &[runs::STEP, cursors::STEP, runs::LEDGER, asked::STEP]).await?;
-        Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into() } })
+        let zone = warehouse.timezone();
+        Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into(), zone } })
     }
 
     /// Closes runs that a killed process left open and removes its temporary files. Only for the process

@@ -2,13 +2,20 @@
 
 mod again;
 mod bad_files;
+mod damaged;
 mod files;
 mod ledger;
+mod hostile;
+mod json_files;
+mod logs;
 mod lost_columns;
 mod mysql;
+mod parquet_files;
 mod postgres;
+mod reading;
 mod real_data;
 mod rest;
+mod sheets;
 mod speed;
 mod sqlite;
 mod support;

@@ -7,6 +7,9 @@ use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray}
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+use chrono_tz::Tz;
+
+use super::partitions::{Partition, partitions};
 use crate::error::SourceError;
 use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, FilePart, Pull};
@@ -15,11 +18,26 @@ use crate::source::{Closed, Cursor, Feed, FilePart, Pull};
 pub(crate) const BATCH_ROWS: usize = 64 * 1024;
 /// Bytes of text per batch, so that wide rows stay within memory.
 pub(crate) const BATCH_BYTES: usize = 24 << 20;
+/// What one value costs in its column besides its text: an offset and a bit.
+const SLOT_BYTES: usize = 5;
 /// Rejected rows and bytes kept before they are sent along.
 const REJECTED_ROWS: usize = 8 * 1024;
 const REJECTED_BYTES: usize = 4 << 20;
 /// Text of one rejected row that is kept.
 const REJECTED_TEXT: usize = 64 << 10;
+
+/// Whether so many rows of so many columns fill a batch by their places alone: empty values cost memory too.
+pub(crate) fn crowded(rows: usize, columns: usize) -> bool {
+    rows.saturating_mul(columns).saturating_mul(SLOT_BYTES) >= store::limits().batch_bytes
+}
+
+/// A file has more columns than a table may have.
+pub(crate) fn too_wide(columns: usize, remedy: &str) -> SourceError {
+    let most = store::limits().columns;
+    SourceError::never(format!(
+        "{columns} columns, more than the {most} of a table; {remedy}, or raise `limits: columns` of guanlan.yaml"
+    ))
+}
 
 /// Why a format stopped before the end of its file.
 #[derive(Debug)]
@@ -62,6 +80,10 @@ pub(crate) struct Sink {
     part: FilePart,
     cursor: Cursor,
     constants: Constants,
+    /// Columns that the file's folders name (`dt=2026-01-01/`), as far as the file has none of that name.
+    partitions: Vec<Partition>,
+    /// The site's time zone.
+    zone: Tz,
     schema: Option<SchemaRef>,
     held: Option<RecordBatch>,
     rejected: Rejected,
@@ -103,6 +125,8 @@ impl Sink {
             part,
             cursor,
             constants,
+            partitions: Vec::new(),
+            zone: Tz::UTC,
             schema: None,
             held: None,
             rejected: Rejected::default(),
@@ -112,9 +136,30 @@ impl Sink {
         }
     }
 
+    /// The same sink at a site of this time zone.
+    pub(crate) fn in_zone(mut self, zone: Tz) -> Self {
+        self.zone = zone;
+        self
+    }
+
+    /// The site's time zone: what times without a zone are read in.
+    pub(crate) fn zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// The file as the landed rows name it.
+    pub(crate) fn file(&self) -> &str {
+        &self.part.name
+    }
+
     /// Sets the columns of the file. Must come before the first row.
     pub(crate) fn columns(&mut self, fields: impl IntoIterator<Item = FieldRef>) {
-        let fields: Vec<FieldRef> = fields.into_iter().chain(meta_fields()).collect();
+        let mut fields: Vec<FieldRef> = fields.into_iter().collect();
+        self.partitions = partitions(&self.part.name, &fields);
+        let named =
+            self.partitions.iter().map(|p| Arc::new(Field::new(&p.name, DataType::Utf8, true)) as FieldRef);
+        fields.extend(named);
+        fields.extend(meta_fields());
         self.schema = Some(Arc::new(Schema::new(fields)));
     }
 
@@ -126,6 +171,10 @@ impl Sink {
     /// Adds rows, one array per column of [`Sink::columns`], with their 1-based row numbers in the file.
     pub(crate) fn rows(&mut self, mut columns: Vec<ArrayRef>, numbers: Int64Array) -> Result<(), Stop> {
         let count = numbers.len();
+        if columns.len() > store::limits().columns {
+            return Err(too_wide(columns.len(), "split the file").into());
+        }
+        columns.extend(self.partitions.iter().map(|p| p.column(count)));
         let (file, at) = self.constants.arrays(count);
         columns.extend([file, Arc::new(numbers) as ArrayRef, at]);
         let schema = self

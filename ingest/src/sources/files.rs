@@ -1,6 +1,7 @@
 //! Files in a folder on local disk or in an S3-compatible store, each read once, a changed one again.
 
 mod glob;
+mod lake;
 mod list;
 mod state;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono_tz::Tz;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -30,6 +32,7 @@ pub(crate) struct Files {
     place: Place,
     base: Arc<Path>,
     clock: SharedClock,
+    zone: Tz,
 }
 
 #[derive(Clone)]
@@ -55,7 +58,7 @@ impl Files {
                 )
             }
         };
-        Ok(Files { place, base: parts.base.clone(), clock: parts.clock.clone() })
+        Ok(Files { place, base: parts.base.clone(), clock: parts.clock.clone(), zone: parts.zone })
     }
 
     async fn list(&self, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
@@ -98,6 +101,7 @@ impl Source for Files {
             .filter(|(seen, _)| *seen != Seen::Same)
             .map(|(seen, e)| (e, seen))
             .collect();
+        let (due, refused) = lake::leave_out(&self.place, &format, due).await;
         let (feed, pulls) = Feed::channel();
         let reader = Reader {
             place: self.place.clone(),
@@ -105,6 +109,8 @@ impl Source for Files {
             clock: self.clock.clone(),
             format,
             feed,
+            zone: self.zone,
+            refused,
         };
         tokio::spawn(reader.run(due, gone));
         Ok(pulls)
@@ -133,10 +139,18 @@ struct Reader {
     clock: SharedClock,
     format: FormatSpec,
     feed: Feed,
+    zone: Tz,
+    /// Folders whose files are not rows by themselves.
+    refused: Vec<SourceError>,
 }
 
 impl Reader {
-    async fn run(self, due: Vec<(Entry, Seen)>, mut gone: Option<String>) {
+    async fn run(mut self, due: Vec<(Entry, Seen)>, mut gone: Option<String>) {
+        for refused in std::mem::take(&mut self.refused) {
+            if self.feed.send(Err(refused)).await.is_err() {
+                return;
+            }
+        }
         for (entry, seen) in due {
             let cursor = state::patch(&entry, gone.take());
             let part = FilePart { name: entry.name.clone(), again: seen == Seen::Maybe };
@@ -154,7 +168,8 @@ impl Reader {
     }
 
     async fn one(&self, entry: &Entry, part: FilePart, cursor: Cursor) -> Result<(), Stop> {
-        let mut sink = Sink::new(self.feed.clone(), part, cursor, store::micros(self.clock.now()));
+        let sink = Sink::new(self.feed.clone(), part, cursor, store::micros(self.clock.now()));
+        let mut sink = sink.in_zone(self.zone);
         let (path, spool) = match &self.place {
             Place::Local(folder) => (folder.join(&entry.name), None),
             Place::Remote(store, _) => {

@@ -7,11 +7,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Where the header of a sheet is: `auto` or a 1-based row number.
+/// Where the header of a sheet is: `auto`, `none` or a 1-based row number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderRow {
-    /// The first row with the most non-empty text cells.
+    /// The row that names the columns, as a reader would find it.
     Auto,
+    /// The sheet has no header: every row is data.
+    None,
     /// This row, 1-based as the spreadsheet shows it.
     Row(u32),
 }
@@ -22,7 +24,7 @@ impl<'de> Deserialize<'de> for HeaderRow {
         impl Visitor<'_> for Word {
             type Value = HeaderRow;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto` or a row number from 1")
+                f.write_str("`auto`, `none` or a row number from 1")
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<HeaderRow, E> {
                 match u32::try_from(n) {
@@ -38,6 +40,7 @@ impl<'de> Deserialize<'de> for HeaderRow {
             fn visit_str<E: de::Error>(self, s: &str) -> Result<HeaderRow, E> {
                 match s {
                     "auto" => Ok(HeaderRow::Auto),
+                    "none" => Ok(HeaderRow::None),
                     other => match other.parse::<u64>() {
                         Ok(n) => self.visit_u64(n),
                         Err(_) => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
@@ -64,8 +67,8 @@ impl JsonSchema for HeaderRow {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "`auto` or the 1-based row number of the header",
-            "oneOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]
+            "description": "`auto`, `none` or the 1-based row number of the header",
+            "oneOf": [{"const": "auto"}, {"const": "none"}, {"type": "integer", "minimum": 1}]
         })
     }
 }

@@ -183,6 +183,7 @@ async fn files_keep_the_contract() {
         outbound: std::sync::Arc::new(access::outbound::Outbound::new(Default::default()).unwrap()),
         clock: clock(),
         base: house.folder.0.as_path().into(),
+        zone: chrono_tz::Asia::Shanghai,
     };
     let source = open(&spec, &parts).await.unwrap();
     let cursors = resumes_anywhere(source.as_ref(), &spec.streams["o"], 10).await;
