@@ -1,6 +1,12 @@
-//! Bytes of a text file → UTF-8, or a refusal that names the byte.
+//! Bytes of a text file → UTF-8. Bytes that are no characters are refused by name, or marked for a reader
+//! that sets their rows aside.
 
+mod guess;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 use encoding_rs::{BIG5, Decoder, DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
@@ -30,9 +36,31 @@ pub(crate) struct Detected {
     pub(crate) encoding: &'static Encoding,
     /// Length of the byte order mark, to be skipped.
     pub(crate) mark: usize,
+    /// What speaks against it, when it was guessed: the next likely encoding, from how many characters.
+    doubt: Option<(Option<&'static Encoding>, usize)>,
 }
 
-/// Decides the encoding: byte order mark, then the pattern of UTF-16, then valid UTF-8, else GB 18030.
+impl Detected {
+    fn sure(encoding: &'static Encoding, mark: usize) -> Self {
+        Detected { encoding, mark, doubt: None }
+    }
+
+    /// What a person should know of an uncertain guess.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let (next, characters) = self.doubt?;
+        let name = self.encoding.name().to_lowercase();
+        let next =
+            next.map_or(String::new(), |e| format!(", {} is the next likely", e.name().to_lowercase()));
+        let characters =
+            if characters == 1 { "1 character".into() } else { format!("{characters} characters") };
+        Some(format!(
+            "its encoding is a guess from {characters}: {name}{next}; look at its texts and write `encoding: {name}` in the format to confirm, or the right one"
+        ))
+    }
+}
+
+/// Decides the encoding: byte order mark, then the pattern of UTF-16, then valid UTF-8, else the likeliest of
+/// GB 18030, Big5 and others.
 /// An explicit encoding wins unless the text plainly contradicts it.
 ///
 /// # Errors
@@ -43,7 +71,7 @@ pub(crate) fn detect<R: Read + Seek>(file: &mut R, label: &str) -> Result<Detect
     let got = fill(file, &mut head).map_err(unreadable)?;
     let marked = Encoding::for_bom(&head[..got]);
     let found = match (explicit, marked) {
-        (Some(encoding), Some((by_mark, mark))) if by_mark == encoding => Detected { encoding, mark },
+        (Some(encoding), Some((by_mark, mark))) if by_mark == encoding => Detected::sure(encoding, mark),
         (Some(encoding), Some((by_mark, _))) => {
             return Err(SourceError::never(format!(
                 "byte 0: the file starts with the byte order mark of {}, but its definition says encoding: {}; write encoding: auto or {}",
@@ -52,10 +80,10 @@ pub(crate) fn detect<R: Read + Seek>(file: &mut R, label: &str) -> Result<Detect
                 by_mark.name()
             )));
         }
-        (None, Some((encoding, mark))) => Detected { encoding, mark },
+        (None, Some((encoding, mark))) => Detected::sure(encoding, mark),
         (explicit, None) => {
             let (at, sample) = first_foreign(file)?;
-            Detected { encoding: decide(explicit, at, &sample)?, mark: 0 }
+            decide(explicit, at, &sample)?
         }
     };
     file.seek(SeekFrom::Start(found.mark as u64)).map_err(unreadable)?;
@@ -88,17 +116,17 @@ fn first_foreign<R: Read + Seek>(file: &mut R) -> Result<(u64, Vec<u8>), SourceE
     }
 }
 
-fn decide(
-    explicit: Option<&'static Encoding>,
-    at: u64,
-    sample: &[u8],
-) -> Result<&'static Encoding, SourceError> {
+fn decide(explicit: Option<&'static Encoding>, at: u64, sample: &[u8]) -> Result<Detected, SourceError> {
     let valid = is_utf8_prefix(sample);
     match explicit {
-        None if looks_utf16(sample, 1) => Ok(UTF_16LE),
-        None if looks_utf16(sample, 0) => Ok(UTF_16BE),
-        None if valid => Ok(UTF_8),
-        None => Ok(GB18030),
+        None if looks_utf16(sample, 1) => Ok(Detected::sure(UTF_16LE, 0)),
+        None if looks_utf16(sample, 0) => Ok(Detected::sure(UTF_16BE, 0)),
+        None if valid => Ok(Detected::sure(UTF_8, 0)),
+        None => {
+            let found = guess::guess(sample);
+            let doubt = (!found.sure).then_some((found.runner_up, found.characters));
+            Ok(Detected { encoding: found.encoding, mark: 0, doubt })
+        }
         Some(encoding) if (encoding == GB18030 || encoding == BIG5) && valid && multibyte(sample) >= 8 => {
             let first = at + sample.iter().position(|b| !b.is_ascii()).unwrap_or(0) as u64;
             Err(SourceError::never(format!(
@@ -106,7 +134,7 @@ fn decide(
                 encoding.name()
             )))
         }
-        Some(encoding) => Ok(encoding),
+        Some(encoding) => Ok(Detected::sure(encoding, 0)),
     }
 }
 
@@ -154,124 +182,203 @@ pub(crate) fn unreadable(e: io::Error) -> SourceError {
     }
 }
 
-/// A reader that yields UTF-8, or `InvalidData` with the byte offset of the first byte that does not fit.
+/// Bytes that are no character of the file's encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// Where the replacement character stands in the text, and where the last one that this stands for ends.
+    pub(crate) at: u64,
+    pub(crate) until: u64,
+    /// Offset in the file.
+    byte: u64,
+    bytes: Vec<u8>,
+}
+
+impl Bad {
+    /// Why a row with them is set aside.
+    pub(crate) fn reason(&self, encoding: &str) -> String {
+        let hex: Vec<String> = self.bytes.iter().map(|b| format!("{b:02X}")).collect();
+        let (what, hex) = match hex.is_empty() {
+            true => ("text that ends inside a character", String::new()),
+            false => ("bytes that are no character", format!(" ({})", hex.join(" "))),
+        };
+        format!("{what} of {encoding}: byte {} of the file{hex}", self.byte)
+    }
+
+    /// Why a whole file is refused.
+    pub(crate) fn refusal(&self, encoding: &str) -> SourceError {
+        SourceError::never(refusal(self.byte, encoding))
+    }
+}
+
+/// The places of a text that stand for bytes that are no characters, those not yet passed.
+pub(crate) type Undecoded = Rc<RefCell<VecDeque<Bad>>>;
+
+/// Places that are remembered one by one; more of them are remembered as one stretch.
+const BAD_PLACES: usize = 64 << 10;
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+fn refusal(at: u64, encoding: &str) -> String {
+    format!(
+        "byte {at}: not valid {encoding}; set `encoding` of the format to the file's real encoding (for example gb18030 or utf-8), or ask for the file again"
+    )
+}
+
+/// A reader that yields UTF-8. Bytes that are no characters are `InvalidData` with the first one's offset, or
+/// U+FFFD with their places told beside the text.
 pub(crate) struct Utf8Reader<R> {
     inner: R,
     decoder: Option<Decoder>,
     name: &'static str,
-    /// Bytes read but not yet handed out: a cut character (UTF-8), or undecoded input.
+    /// Places of undecodable bytes; `None` refuses them.
+    undecoded: Option<Undecoded>,
+    /// Input that is not decoded yet: a cut character.
     pending: Vec<u8>,
     /// Decoded text not yet handed out, and how much of it was.
     ready: Vec<u8>,
     taken: usize,
     /// Offset in the file of the first pending byte.
     offset: u64,
+    /// Bytes of text before `ready`.
+    told: u64,
     ended: bool,
 }
 
 impl<R: Read> Utf8Reader<R> {
-    /// Reads on from behind the byte order mark.
+    /// Reads on from behind the byte order mark; bytes that are no characters end the reading.
     pub(crate) fn new(inner: R, found: Detected) -> Self {
         let decoder = (found.encoding != UTF_8).then(|| found.encoding.new_decoder_without_bom_handling());
         Utf8Reader {
             inner,
             decoder,
             name: found.encoding.name(),
+            undecoded: None,
             pending: Vec::new(),
             ready: Vec::new(),
             taken: 0,
             offset: found.mark as u64,
+            told: 0,
             ended: false,
         }
     }
 
-    fn refuse(&self, at: u64) -> io::Error {
-        let message = format!(
-            "byte {at}: not valid {}; set `encoding` of the format to the file's real encoding (for example gb18030 or utf-8), or ask for the file again",
-            self.name
-        );
-        io::Error::new(io::ErrorKind::InvalidData, message)
+    /// The same, but bytes that are no characters become U+FFFD and are told.
+    pub(crate) fn lenient(inner: R, found: Detected) -> (Self, Undecoded) {
+        let undecoded = Undecoded::default();
+        (Utf8Reader { undecoded: Some(undecoded.clone()), ..Utf8Reader::new(inner, found) }, undecoded)
     }
 
-    /// UTF-8 passes through unchanged; only a character cut by the buffer's end waits.
-    fn pass(&mut self, out: &mut [u8]) -> io::Result<usize> {
+    /// Marks undecodable bytes at the end of `ready`, or refuses them.
+    fn mark(&mut self, byte: u64, bytes: &[u8]) -> io::Result<()> {
+        let Some(undecoded) = &self.undecoded else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, refusal(byte, self.name)));
+        };
+        let at = self.told + self.ready.len() as u64;
+        let until = at + REPLACEMENT.len() as u64;
+        self.ready.extend_from_slice(REPLACEMENT);
+        let mut places = undecoded.borrow_mut();
+        let full = places.len() >= BAD_PLACES;
+        match places.back_mut() {
+            Some(last) if full || last.until == at => last.until = until,
+            _ => places.push_back(Bad { at, until, byte, bytes: bytes.to_vec() }),
+        }
+        Ok(())
+    }
+
+    /// Reads one more block behind what is pending; `true` at the end.
+    fn load(&mut self) -> io::Result<bool> {
         let kept = self.pending.len();
-        if out.len() < kept + 4 {
-            return self.pass_small(out);
-        }
-        out[..kept].copy_from_slice(&self.pending);
-        let got = kept + self.inner.read(&mut out[kept..])?;
-        self.pending.clear();
-        match std::str::from_utf8(&out[..got]) {
-            Ok(_) => {
-                self.offset += got as u64;
-                Ok(got)
+        self.pending.resize(kept + BLOCK, 0);
+        let got = loop {
+            match self.inner.read(&mut self.pending[kept..]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
             }
-            Err(e) => {
-                let fit = e.valid_up_to();
-                if e.error_len().is_some() || got == kept {
-                    return Err(self.refuse(self.offset + fit as u64));
-                }
-                self.pending.extend_from_slice(&out[fit..got]);
-                self.offset += fit as u64;
-                if fit == 0 { self.pass(out) } else { Ok(fit) }
-            }
-        }
+        };
+        self.pending.truncate(kept + got);
+        self.told += self.ready.len() as u64;
+        self.ready.clear();
+        self.taken = 0;
+        Ok(got == 0)
     }
 
-    /// A caller with a tiny buffer is served from a larger one.
-    fn pass_small(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut large = vec![0u8; BLOCK];
-        let got = self.pass(&mut large)?;
-        large.truncate(got);
-        (self.ready, self.taken) = (large, 0);
-        Ok(self.hand_out(out))
-    }
-
-    fn hand_out(&mut self, out: &mut [u8]) -> usize {
-        let n = out.len().min(self.ready.len() - self.taken);
-        out[..n].copy_from_slice(&self.ready[self.taken..self.taken + n]);
-        self.taken += n;
-        n
+    /// UTF-8 of one block; a character cut by its end waits.
+    fn check(&mut self) -> io::Result<()> {
+        let last = self.load()?;
+        let pending = std::mem::take(&mut self.pending);
+        if std::str::from_utf8(&pending).is_ok() {
+            self.offset += pending.len() as u64;
+            self.ended = last;
+            self.ready = pending;
+            return Ok(());
+        }
+        let mut at = 0;
+        for chunk in pending.utf8_chunks() {
+            self.ready.extend_from_slice(chunk.valid().as_bytes());
+            at += chunk.valid().len();
+            let bad = chunk.invalid();
+            let cut = at + bad.len() == pending.len()
+                && std::str::from_utf8(bad).is_err_and(|e| e.error_len().is_none());
+            if bad.is_empty() {
+                continue;
+            }
+            if cut && !last {
+                break;
+            }
+            self.mark(self.offset + at as u64, bad)?;
+            at += bad.len();
+        }
+        self.offset += at as u64;
+        self.pending = pending[at..].to_vec();
+        self.ended = last;
+        Ok(())
     }
 
     /// Decodes one more block into `ready`.
     fn decode(&mut self) -> io::Result<()> {
-        let kept = self.pending.len();
-        self.pending.resize(kept + BLOCK, 0);
-        let got = self.inner.read(&mut self.pending[kept..])?;
-        self.pending.truncate(kept + got);
-        let last = got == 0;
-        let decoder = self.decoder.as_mut().expect("decode is only called with a decoder");
-        let room =
-            decoder.max_utf8_buffer_length_without_replacement(self.pending.len()).unwrap_or(BLOCK * 4);
-        self.ready.resize(room, 0);
-        self.taken = 0;
-        let (result, read, written) =
-            decoder.decode_to_utf8_without_replacement(&self.pending, &mut self.ready, last);
-        self.ready.truncate(written);
-        if let DecoderResult::Malformed(bad, after) = result {
-            let at = (self.offset + read as u64).saturating_sub(u64::from(bad) + u64::from(after));
-            return Err(self.refuse(at));
+        let last = self.load()?;
+        let Some(mut decoder) = self.decoder.take() else { return Ok(()) };
+        let pending = std::mem::take(&mut self.pending);
+        let mut at = 0;
+        // Of one size, so that a file of nothing but bad bytes costs no more than another.
+        let mut part = [0u8; 8 << 10];
+        loop {
+            let (result, read, written) =
+                decoder.decode_to_utf8_without_replacement(&pending[at..], &mut part, last);
+            self.ready.extend_from_slice(&part[..written]);
+            at += read;
+            match result {
+                DecoderResult::Malformed(bad, after) => {
+                    let end = at.saturating_sub(usize::from(after));
+                    let start = end.saturating_sub(usize::from(bad));
+                    let byte = (self.offset + at as u64).saturating_sub(u64::from(bad) + u64::from(after));
+                    if let Err(e) = self.mark(byte, &pending[start..end]) {
+                        self.decoder = Some(decoder);
+                        return Err(e);
+                    }
+                }
+                DecoderResult::InputEmpty => break,
+                DecoderResult::OutputFull => {}
+            }
         }
-        self.pending.drain(..read);
-        self.offset += read as u64;
-        self.ended = last && matches!(result, DecoderResult::InputEmpty);
+        self.decoder = Some(decoder);
+        self.offset += at as u64;
+        self.pending = pending[at..].to_vec();
+        self.ended = last;
         Ok(())
     }
 }
 
 impl<R: Read> Read for Utf8Reader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.taken < self.ready.len() || out.is_empty() {
-            return Ok(self.hand_out(out));
+        while self.taken >= self.ready.len() && !self.ended && !out.is_empty() {
+            match self.decoder {
+                None => self.check()?,
+                Some(_) => self.decode()?,
+            }
         }
-        if self.decoder.is_none() {
-            return self.pass(out);
-        }
-        while self.taken >= self.ready.len() && !self.ended {
-            self.decode()?;
-        }
-        Ok(self.hand_out(out))
+        let n = out.len().min(self.ready.len() - self.taken);
+        out[..n].copy_from_slice(&self.ready[self.taken..self.taken + n]);
+        self.taken += n;
+        Ok(n)
     }
 }

@@ -10,6 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use crate::error::SourceError;
 use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, FilePart, Pull};
+use crate::sources::files::Known;
 
 /// Rows per batch.
 pub(crate) const BATCH_ROWS: usize = 64 * 1024;
@@ -67,6 +68,10 @@ pub(crate) struct Sink {
     rejected: Rejected,
     warnings: Vec<String>,
     changes: Changes,
+    /// Columns of the stream's earlier files.
+    known: Option<Known>,
+    /// Why this file does not belong to its stream; told with its first row.
+    foreign: Option<SourceError>,
 }
 
 /// `_file` and `_loaded_at` are the same in every row: built once per batch length.
@@ -107,11 +112,46 @@ impl Sink {
             rejected: Rejected::default(),
             warnings: Vec::new(),
             changes: Changes::default(),
+            known: None,
+            foreign: None,
         }
+    }
+
+    /// The same sink for a stream whose earlier files had these columns.
+    pub(crate) fn among(self, known: Known) -> Self {
+        Sink { known: Some(known), ..self }
+    }
+
+    /// Adds to the cursor that lands with this file.
+    pub(crate) fn remember(&mut self, key: &str, value: String) {
+        if let Some(cursor) = self.cursor.as_object_mut() {
+            cursor.insert(key.into(), value.into());
+        }
+    }
+
+    /// The value of `_file`.
+    pub(crate) fn file(&self) -> &str {
+        &self.part.name
+    }
+
+    /// Columns of the stream's earlier files; `None` when this is the first.
+    pub(crate) fn known(&self) -> Option<Vec<String>> {
+        self.known.as_ref().and_then(Known::names)
     }
 
     /// Sets the columns of the file. Must come before the first row.
     pub(crate) fn columns(&mut self, fields: impl IntoIterator<Item = FieldRef>) {
+        let mut fields: Vec<FieldRef> = fields.into_iter().collect();
+        if let Some(known) = self.known.take().filter(|_| !fields.is_empty()) {
+            match known.fit(&self.part.name, &mut fields) {
+                Ok(fitted) => {
+                    fitted.warnings.into_iter().for_each(|w| self.warn(w));
+                    fitted.new.into_iter().for_each(|new| self.remember("columns", new));
+                }
+                Err(e) => self.foreign = Some(e),
+            }
+            self.known = Some(known);
+        }
         let fields: Vec<FieldRef> = fields.into_iter().chain(meta_fields()).collect();
         self.schema = Some(Arc::new(Schema::new(fields)));
     }
@@ -123,6 +163,7 @@ impl Sink {
 
     /// Adds rows, one array per column of [`Sink::columns`], with their 1-based row numbers in the file.
     pub(crate) fn rows(&mut self, mut columns: Vec<ArrayRef>, numbers: Int64Array) -> Result<(), Stop> {
+        self.belongs()?;
         let count = numbers.len();
         let (file, at) = self.constants.arrays(count);
         columns.extend([file, Arc::new(numbers) as ArrayRef, at]);
@@ -141,6 +182,7 @@ impl Sink {
 
     /// Sets a row aside that cannot be parsed.
     pub(crate) fn reject(&mut self, row: i64, reason: String, text: &str) -> Result<(), Stop> {
+        self.belongs()?;
         self.rejected.push(row, reason, text);
         if !self.rejected.is_full() {
             return Ok(());
@@ -168,11 +210,16 @@ impl Sink {
 
     /// Ends the file: everything up to here may be committed.
     pub(crate) fn finish(mut self) -> Result<(), Stop> {
+        self.belongs()?;
         let last = match self.held.take() {
             Some(batch) => batch,
             None => self.empty()?,
         };
         self.send(last, true)
+    }
+
+    fn belongs(&mut self) -> Result<(), Stop> {
+        self.foreign.take().map_or(Ok(()), |e| Err(e.into()))
     }
 
     fn empty(&mut self) -> Result<RecordBatch, Stop> {

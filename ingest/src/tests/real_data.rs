@@ -46,7 +46,7 @@ async fn title_rows_merged_headers_and_merged_cells_are_understood() {
 }
 
 /// Lands one folder of real files with one format; each file is a stream of its own so that one table has one shape.
-async fn land_each(house: &House, folder: &Path, format: &Value) -> Vec<(String, StreamReport)> {
+pub(super) async fn land_each(house: &House, folder: &Path, format: &Value) -> Vec<(String, StreamReport)> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .flatten()
