@@ -21,11 +21,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::encoding::{Undecoded, Utf8Reader, detect, unreadable};
+use super::encoding::{Bad, Undecoded, Utf8Reader, detect, unreadable};
 use super::sink::{Sink, Stop};
 use crate::error::SourceError;
 use crate::spec::CsvSpec;
-use body::Body;
+use body::{Body, Nulls, Text};
 pub(crate) use dialect::Choices;
 use dialect::{Dialect, shown};
 use layout::{Layout, Wanted};
@@ -64,33 +64,16 @@ fn read_text<R: Read>(
     let (dialect, hinted) = find_dialect(&mut window, end, spec, choices);
     line += u64::from(hinted);
     fill(&mut window, line)?;
-    let most = store::limits().columns;
-    // One field more than a table can have is enough to refuse it.
     let (sample, whole) = sample(&window, end);
-    let mut rows = sniff::rows(sample, whole, &dialect, most + 1);
-    let lines_above = line - 1;
-    rows.iter_mut().for_each(|row| row.line += lines_above);
-    let layout = match rows.first() {
-        Some(_) => {
-            let known = sink.known();
-            let wanted =
-                Wanted { header: spec.header, skipped: spec.skip.is_some(), known: known.as_deref() };
-            layout::layout(&rows, &wanted)
-        }
-        // Nothing, or a first record larger than the sample.
-        None if window.ended && window.rest().trim_ascii().is_empty() => {
-            warn(sink, "it is empty");
-            return Ok(());
-        }
-        None => {
-            return Err(SourceError::never(format!(
-                "line {line}: no record ends within {} KiB: this is no delimited text, or its `quote` is another",
-                sample.len() >> 10
-            ))
-            .into());
-        }
-    };
-    bounded(&rows, &layout, most)?;
+    let rows = table_rows(sample, whole, &dialect, line)?;
+    if rows.is_empty() {
+        warn(sink, "it is empty");
+        return Ok(());
+    }
+    let known = sink.known();
+    let wanted = Wanted { header: spec.header, skipped: spec.skip.is_some(), known: known.as_deref() };
+    let layout = layout::layout(&rows, &wanted);
+    bounded(&rows, &layout)?;
     say_dialect(&dialect, choices, &layout, sink);
     layout.notes.iter().for_each(|note| warn(sink, note));
     sink.text_columns(&layout.names);
@@ -100,18 +83,37 @@ fn read_text<R: Read>(
         sink.reject(row.line as i64, reason.clone(), text.trim_end_matches(['\r', '\n']))?;
     }
     let (bytes, first_line) = start_of(&rows, &layout, sample.len(), line);
-    let header_at = window.offset + bytes as u64;
-    if let Some(bad) = undecoded.borrow().front().filter(|bad| bad.at < header_at && layout.header.is_some())
-    {
+    let data_at = window.offset + bytes as u64;
+    let in_header = |bad: &&Bad| bad.at < data_at && bad.until > window.offset && layout.header.is_some();
+    if let Some(bad) = undecoded.borrow().iter().find(in_header) {
         return Err(bad.refusal(encoding).into());
     }
     window.take(bytes);
-    let nulls = spec
-        .null
-        .as_ref()
-        .map_or_else(|| vec![b"\\N".to_vec()], |given| given.iter().map(|n| n.as_bytes().to_vec()).collect());
-    Body::new(window, dialect, layout, undecoded, encoding, nulls, spec.null.is_none(), spec.null_padding)
-        .run(first_line, sink)
+    let text = Text { window, undecoded, encoding };
+    Body::new(text, dialect, layout, nulls(spec)).run(first_line, sink)
+}
+
+/// The rows of a sample, with their lines in the file.
+fn table_rows(sample: &[u8], whole: bool, dialect: &Dialect, line: u64) -> Result<Vec<Row>, SourceError> {
+    // One field more than a table can have is enough to refuse it.
+    let mut rows = sniff::rows(sample, whole, dialect, store::limits().columns + 1);
+    rows.iter_mut().for_each(|row| row.line += line - 1);
+    if rows.is_empty() && !sample.trim_ascii().is_empty() && !whole {
+        return Err(SourceError::never(format!(
+            "line {line}: no record ends within {} KiB: this is no delimited text, or its `quote` is another",
+            sample.len() >> 10
+        )));
+    }
+    Ok(rows)
+}
+
+fn nulls(spec: &CsvSpec) -> Nulls {
+    let texts = match &spec.null {
+        Some(given) => given.iter().map(|n| n.as_bytes().to_vec()).collect(),
+        // As MySQL and PostgreSQL write it.
+        None => vec![b"\\N".to_vec()],
+    };
+    Nulls { texts, default: spec.null.is_none(), padding: spec.null_padding }
 }
 
 /// A message about the file that is read.
@@ -192,7 +194,8 @@ fn find_dialect<R: Read>(
 }
 
 /// A table with more columns than a table may have is refused before anything is built for them.
-fn bounded(rows: &[Row], layout: &Layout, most: usize) -> Result<(), SourceError> {
+fn bounded(rows: &[Row], layout: &Layout) -> Result<(), SourceError> {
+    let most = store::limits().columns;
     let width = layout.names.len();
     if width <= most && layout.header.as_ref().is_none_or(|h| h.len() <= most) {
         return Ok(());

@@ -20,16 +20,30 @@ const SHOWN: usize = 64 << 10;
 /// So many lines with undecodable bytes, and more than half of all, mean another encoding.
 const UNDECODED_LINES: u64 = 100;
 
+/// Text of a file behind its header, and the places in it that stand for undecodable bytes.
+pub(super) struct Text<R> {
+    pub(super) window: Window<R>,
+    pub(super) undecoded: Undecoded,
+    pub(super) encoding: &'static str,
+}
+
+/// What means no value.
+pub(super) struct Nulls {
+    /// Unquoted texts.
+    pub(super) texts: Vec<Vec<u8>>,
+    /// They are the default one, which starts with a backslash.
+    pub(super) default: bool,
+    /// Missing last fields, too.
+    pub(super) padding: bool,
+}
+
 pub(super) struct Body<R> {
     window: Window<R>,
-    dialect: Dialect,
-    layout: Layout,
     undecoded: Undecoded,
     encoding: &'static str,
-    nulls: Vec<Vec<u8>>,
-    /// The NULL text is the default one, which starts with a backslash.
-    default_null: bool,
-    null_padding: bool,
+    dialect: Dialect,
+    layout: Layout,
+    nulls: Nulls,
     fields: Fields,
     batch: Batch,
     tally: Tally,
@@ -45,33 +59,20 @@ enum Second {
 }
 
 impl<R: Read> Body<R> {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        window: Window<R>,
-        dialect: Dialect,
-        layout: Layout,
-        undecoded: Undecoded,
-        encoding: &'static str,
-        nulls: Vec<Vec<u8>>,
-        default_null: bool,
-        null_padding: bool,
-    ) -> Self {
+    pub(super) fn new(text: Text<R>, dialect: Dialect, layout: Layout, nulls: Nulls) -> Self {
         let width = layout.names.len();
-        let typed = layout.kinds.iter().position(|k| matches!(k, Kind::Number | Kind::Time));
         Body {
+            window: text.window,
+            undecoded: text.undecoded,
+            encoding: text.encoding,
             fields: Fields::new(width + layout.extra.max(1)),
             batch: Batch::new(width),
             tally: Tally::new(width, layout.header.is_some()),
-            window,
+            line: 1,
+            typed: layout.kinds.iter().position(|k| matches!(k, Kind::Number | Kind::Time)),
             dialect,
             layout,
-            undecoded,
-            encoding,
             nulls,
-            default_null,
-            null_padding,
-            line: 1,
-            typed,
         }
     }
 
@@ -166,7 +167,7 @@ impl<R: Read> Body<R> {
             }
         }
         let nulls: &[Vec<u8>] =
-            if self.default_null && memchr(b'\\', record).is_none() { &[] } else { &self.nulls };
+            if self.nulls.default && memchr(b'\\', record).is_none() { &[] } else { &self.nulls.texts };
         self.batch.push(record, &self.fields, &self.dialect, nulls, self.line as i64);
         self.tally.kept();
         if self.batch.is_full() { self.batch.flush(sink) } else { Ok(()) }
@@ -176,7 +177,7 @@ impl<R: Read> Body<R> {
     fn fits(&self, record: &[u8], width: usize) -> bool {
         let columns = self.layout.names.len();
         if width < columns {
-            return self.null_padding;
+            return self.nulls.padding;
         }
         width <= columns + self.layout.extra
             && self

@@ -81,7 +81,7 @@ fn is_time(text: &str) -> bool {
     };
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_digit());
     let dots = text.matches('.').count();
-    (first || spoken) && digits >= 3 && (marks >= 1 || dots == 2 || spoken)
+    (first || spoken) && digits >= if spoken { 2 } else { 3 } && (marks >= 1 || dots == 2 || spoken)
         // A phone number or an account: long runs of digits are no time.
         && text.split(|c: char| !c.is_ascii_digit()).all(|run| run.len() <= 9)
         && (marks + usize::from(spoken) >= 2 || text.contains(':') || dots == 2 || digits <= 8)

@@ -7,6 +7,9 @@ use crate::formats::columns::unique_names;
 /// Rows above the header that may be a title.
 const TITLE_ROWS: usize = 100;
 
+/// Said when a delimiter ends each row and not the header: it may as well be the header that lost a name.
+const UNNAMED: &str = "nearly every row ends with an empty field that has no name in the header";
+
 /// What a definition or earlier files say about the header.
 pub(super) struct Wanted<'w> {
     /// There is one, there is none, or it is to be found.
@@ -67,6 +70,9 @@ pub(super) fn layout(rows: &[Row], wanted: &Wanted<'_>) -> Layout {
         Header::At(at) => with(rows, at),
         Header::Odd(at) => odd(rows, at, width),
     };
+    if wanted.header == Some(true) {
+        made.notes.retain(|note| !note.contains(UNNAMED));
+    }
     if header == Header::Missing && wanted.header.is_none() {
         made.notes.push(format!(
             "line {} looks like data, not like a header: the columns are called {}; write `header: false` in the format to confirm, or `header: true` when it is the header",
@@ -140,9 +146,11 @@ fn find(rows: &[Row], width: usize, wanted: &Wanted<'_>) -> Header {
     let at = (0..rows.len().min(TITLE_ROWS)).find(|i| rows[*i].width == width && !is_title(rows, *i, width));
     let Some(at) = at else { return Header::At(0) };
     let titles = rows[..at].iter().all(|r| r.width <= 1 || r.filled() * 2 <= width);
+    let words = rows[at].cells.iter().all(|c| matches!(c.kind, Kind::Text | Kind::Empty));
     match vote(rows, at, width) {
         Vote::Yes => Header::At(at),
-        Vote::Unknown if titles => Header::At(at),
+        // What follows a title is the header.
+        Vote::Unknown | Vote::No if titles && words => Header::At(at),
         _ => above(rows, at - 1, width, sure),
     }
 }
@@ -154,6 +162,7 @@ fn above(rows: &[Row], at: usize, width: usize, sure: bool) -> Header {
     let rich = row.filled() >= 2 && row.filled() * 2 >= width;
     match row.width {
         0 => Header::Odd(at),
+        n if n == width => Header::Missing,
         _ if sure || (words && rich) => Header::Odd(at),
         _ if words && at == 0 => Header::Odd(at),
         _ => Header::Missing,
@@ -179,14 +188,15 @@ fn named(rows: &[Row], known: &[String], first_only: bool) -> Option<usize> {
 /// A row of few cells above a fuller row of names: `制表人：张,,,`.
 fn is_title(rows: &[Row], at: usize, width: usize) -> bool {
     let row = &rows[at];
-    width >= 3
-        && row.filled() * 2 <= width
-        && rows.iter().skip(at + 1).take(10).any(|r| {
-            r.width == width
-                && r.filled() > row.filled()
-                && r.filled() * 2 > width
-                && r.cells.iter().all(|c| matches!(c.kind, Kind::Text | Kind::Empty))
-        })
+    // Two columns prove little: there an empty row has to follow.
+    let apart = width >= 3 || rows.get(at + 1).is_some_and(|next| next.line > row.line + 1);
+    let fuller = |r: &Row| {
+        r.width == width
+            && r.filled() > row.filled()
+            && (r.filled() * 2 > width || (row.filled() == 1 && r.filled() > 1))
+            && r.cells.iter().all(|c| matches!(c.kind, Kind::Text | Kind::Empty))
+    };
+    width >= 2 && apart && row.filled() * 2 <= width && rows.iter().skip(at + 1).take(10).any(fuller)
 }
 
 fn vote(rows: &[Row], at: usize, width: usize) -> Vote {
@@ -274,7 +284,14 @@ fn with(rows: &[Row], at: usize) -> Layout {
     let names = unique_names(head.cells.iter().take(width).map(|c| String::from_utf8_lossy(&c.value)));
     let extra = unused.max(trailing(below, width));
     let header = head.cells.iter().take(width).map(|c| c.value.clone()).collect();
-    Layout { header: Some(header), ..blank(names, extra, at + 1) }
+    let notes = match extra > unused {
+        true => vec![format!(
+            "{UNNAMED} in line {}: it was left out; write `header: true` in the format to confirm, or `header: false` and `skip` when a name is missing",
+            head.line
+        )],
+        false => Vec::new(),
+    };
+    Layout { header: Some(header), notes, ..blank(names, extra, at + 1) }
 }
 
 /// A header that does not fit the rows below it.

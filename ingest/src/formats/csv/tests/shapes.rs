@@ -43,10 +43,14 @@ fn text_behind_a_closing_quote_and_moved_fields_are_set_aside() {
 
 #[test]
 fn a_delimiter_behind_nearly_every_row_is_no_column() {
-    for text in ["id;v;\n1;a;\n2;b;\n", "id;v\n1;a;\n2;b;\n"] {
-        let found = auto(text);
+    for (text, format, said) in [
+        ("id;v;\n1;a;\n2;b;\n", json!({}), 0),
+        ("id;v\n1;a;\n2;b;\n", json!({}), 1),
+        ("id;v\n1;a;\n2;b;\n", json!({"header": true}), 0),
+    ] {
+        let found = read(text.as_bytes(), format);
         assert_eq!((found.names.join(","), found.table()), ("id,v".into(), "1|a\n2|b".into()), "{text}");
-        assert!(found.said.is_empty() && found.aside.is_empty(), "{found:?}");
+        assert!(found.said.len() == said && found.aside.is_empty(), "{found:?}");
     }
     let found = auto("id;v;\n1;a;\n2;b;c\n");
     assert_eq!((found.names.len(), found.rows.len()), (3, 2));
