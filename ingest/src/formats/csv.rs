@@ -8,6 +8,7 @@
 mod batch;
 mod body;
 mod dialect;
+mod foreign;
 mod kinds;
 mod layout;
 mod records;
@@ -35,6 +36,7 @@ use window::Window;
 /// Reads one file.
 pub(crate) fn read(path: &Path, spec: &CsvSpec, sink: &mut Sink) -> Result<(), Stop> {
     let mut file = File::open(path).map_err(unreadable)?;
+    foreign::refuse(&mut file)?;
     let found = detect(&mut file, &spec.encoding)?;
     if let Some(doubt) = found.doubt() {
         warn(sink, &doubt);

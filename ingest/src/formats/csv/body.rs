@@ -1,12 +1,14 @@
 //! The rows of one file behind its header.
 
+mod suspect;
+
 use std::io::Read;
 
 use memchr::memchr;
 
 use super::batch::Batch;
 use super::dialect::Dialect;
-use super::kinds::{Kind, kind};
+use super::kinds::Kind;
 use super::layout::Layout;
 use super::records::{Cut, Fields, Flaw};
 use super::tally::Tally;
@@ -14,6 +16,7 @@ use super::window::Window;
 use crate::error::SourceError;
 use crate::formats::encoding::{Undecoded, unreadable};
 use crate::formats::sink::{Sink, Stop};
+use suspect::Second;
 
 /// Text of a line that is set aside.
 const SHOWN: usize = 64 << 10;
@@ -52,12 +55,6 @@ pub(super) struct Body<R> {
     typed: Option<usize>,
 }
 
-/// A header among the rows.
-enum Second {
-    Again,
-    Other,
-}
-
 impl<R: Read> Body<R> {
     pub(super) fn new(text: Text<R>, dialect: Dialect, layout: Layout, nulls: Nulls) -> Self {
         let width = layout.names.len();
@@ -81,8 +78,12 @@ impl<R: Read> Body<R> {
         let most = store::limits().record_bytes;
         let mut bad = self.pass();
         loop {
-            let cut = self.dialect.cut(self.window.rest(), self.window.ended, &mut self.fields);
+            let cut = match self.comment() {
+                Some(bytes) => Cut::Comment { bytes },
+                None => self.dialect.cut(self.window.rest(), self.window.ended, &mut self.fields),
+            };
             let (bytes, lines) = match cut {
+                Cut::Comment { bytes } => (bytes, 1),
                 Cut::More if self.window.ended => break,
                 Cut::More if self.window.rest().len() < most => {
                     self.window
@@ -126,15 +127,20 @@ impl<R: Read> Body<R> {
         Ok(())
     }
 
+    /// Bytes of a line that is a comment, when it is whole.
+    #[inline]
+    fn comment(&self) -> Option<usize> {
+        let comment = self.dialect.comment?;
+        let rest = self.window.rest();
+        let line = || self.dialect.first_line(rest).or(self.window.ended.then_some(rest.len()));
+        (rest.first() == Some(&comment)).then(line).flatten()
+    }
+
     #[inline]
     fn record(&mut self, bytes: usize, width: usize, sink: &mut Sink) -> Result<(), Stop> {
         let record = &self.window.rest()[..bytes];
         let columns = self.layout.names.len();
         let first = self.fields.list.first();
-        let quoted = first.is_some_and(|f| f.quoted);
-        if self.dialect.comment.is_some() && !quoted && self.dialect.comment == record.first().copied() {
-            return Ok(());
-        }
         // An empty line, or one of only delimiters, is no row.
         if first.is_none_or(|f| !f.quoted && f.raw(record).trim_ascii().is_empty())
             && self.fields.list.iter().all(|f| !f.quoted && f.raw(record).trim_ascii().is_empty())
@@ -197,81 +203,6 @@ impl<R: Read> Body<R> {
         };
         self.tally.odd(width, self.line);
         self.aside(bytes, reason, sink)
-    }
-
-    /// Whether a row as wide as the table is the header again, or that of another table.
-    #[inline]
-    fn second_header(&self, record: &[u8]) -> Option<Second> {
-        let header = self.layout.header.as_ref()?;
-        let fields = &self.fields.list;
-        let (first, raw) = (header.first()?, fields.first()?);
-        if raw.len() >= first.len()
-            && raw.value(record, &self.dialect).as_ref() == first.as_slice()
-            && fields.len() >= header.len()
-            && header.iter().zip(fields).all(|(h, f)| f.value(record, &self.dialect).as_ref() == h.as_slice())
-        {
-            return Some(Second::Again);
-        }
-        let typed = fields.get(self.typed?)?.raw(record);
-        let letter = typed.first().is_some_and(|b| b.is_ascii_alphabetic() || !b.is_ascii());
-        (letter && self.looks_like_header(record)).then_some(Second::Other)
-    }
-
-    /// Different words in every field, also where the rows have numbers and times.
-    fn looks_like_header(&self, record: &[u8]) -> bool {
-        let cells: Vec<_> = self.fields.list.iter().map(|f| f.value(record, &self.dialect)).collect();
-        let typed = self.layout.kinds.iter().filter(|k| matches!(k, Kind::Number | Kind::Time)).count();
-        let mut seen = std::collections::HashSet::new();
-        (typed >= 2 || typed == self.layout.kinds.len())
-            && cells.len() >= 2
-            && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
-    }
-
-    /// Whether a record of several lines is rather several rows between stray quotes: its lines have the
-    /// table's fields, of the kinds that the columns have.
-    fn swallows(&self, bytes: usize, width: usize) -> bool {
-        let columns = self.layout.names.len();
-        if columns < 2 {
-            return false;
-        }
-        let record = &self.window.rest()[..bytes];
-        let (mut at, mut likes) = (0, Vec::new());
-        while at < record.len() && likes.len() < 10_000 {
-            let line = &record[at..];
-            let end = self.dialect.first_line(line).unwrap_or(line.len());
-            likes.push(self.is_row_alone(&line[..end]));
-            at += end;
-        }
-        let (Some(first), Some(last)) = (likes.first(), likes.last()) else { return false };
-        let inner = likes.len().saturating_sub(2);
-        let alike = likes.iter().skip(1).take(inner).filter(|like| **like).count();
-        if width < columns || width > columns + self.layout.extra {
-            // A row that fits nowhere: what it swallowed is read for itself.
-            return alike > 0 || *last;
-        }
-        let proven = self.typed.is_some() || (inner > 0 && columns > 2);
-        proven && *first && *last && alike * 5 >= inner * 4
-    }
-
-    /// Whether a line alone is a row of the table, its quotes taken as such or as text.
-    fn is_row_alone(&self, line: &[u8]) -> bool {
-        let columns = self.layout.names.len();
-        let plain = Dialect { quote: None, escape: None, padded: false, ..self.dialect.clone() };
-        [&self.dialect, &plain].into_iter().any(|dialect| {
-            let mut fields = Fields::new(columns);
-            let Cut::Record { width, .. } = dialect.cut(line, true, &mut fields) else { return false };
-            let fits = |(field, wanted): (&super::records::Field, &Kind)| {
-                let value = field.raw(line).trim_ascii();
-                let value = value.strip_prefix(b"\"").unwrap_or(value);
-                let found = kind(value.strip_suffix(b"\"").unwrap_or(value));
-                !matches!(wanted, Kind::Number | Kind::Time) || found == *wanted || found == Kind::Empty
-            };
-            width == columns && fields.list.iter().zip(&self.layout.kinds).all(fits)
-        })
-    }
-
-    fn quoted_column(&self) -> usize {
-        self.fields.list.iter().position(|f| f.quoted).unwrap_or(0)
     }
 
     fn flawed(&mut self, bytes: usize, flaw: Flaw, sink: &mut Sink) -> Result<(), Stop> {

@@ -34,6 +34,8 @@ pub(super) enum Cut {
     Record { bytes: usize, width: usize, lines: u64 },
     /// Its first line, which cannot be read as a record.
     Flawed { bytes: usize, flaw: Flaw },
+    /// A line that is no row.
+    Comment { bytes: usize },
     /// The record goes on behind the buffer.
     More,
 }
@@ -297,7 +299,7 @@ mod tests {
                     out.push(Err(flaw));
                     rest = &rest[bytes..];
                 }
-                Cut::More => panic!("the buffer is the last"),
+                other => panic!("{other:?}: the buffer is the last"),
             }
         }
         out

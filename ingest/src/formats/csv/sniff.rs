@@ -51,6 +51,11 @@ pub(super) fn rows(sample: &[u8], whole: bool, dialect: &Dialect, most: usize) -
     let mut fields = Fields::new(most);
     while at < sample.len() && out.len() < RECORDS {
         let rest = &sample[at..];
+        if dialect.comment == Some(rest[0]) {
+            at += dialect.first_line(rest).unwrap_or(rest.len());
+            line += 1;
+            continue;
+        }
         let (bytes, width, lines) = match dialect.cut(rest, whole, &mut fields) {
             Cut::Record { bytes, width, lines } => (bytes, width, lines),
             Cut::Flawed { bytes, .. } => (bytes, 0, 1),
@@ -59,23 +64,19 @@ pub(super) fn rows(sample: &[u8], whole: bool, dialect: &Dialect, most: usize) -
                 Some(bytes) => (bytes, 0, 1),
                 None => break,
             },
-            Cut::More => break,
+            Cut::More | Cut::Comment { .. } => break,
         };
-        if dialect.comment != Some(rest[0]) {
-            let cells = match width {
-                0 => Vec::new(),
-                _ if out.len() >= LOOKED_AT => Vec::new(),
-                _ => fields
-                    .list
-                    .iter()
-                    .map(|f| Cell::of(f.value(rest, dialect).into_owned(), f.quoted))
-                    .collect(),
-            };
-            let row = Row { line, at, bytes, width, cells };
-            let blank = rest[..bytes].trim_ascii().is_empty() || (!row.cells.is_empty() && row.is_blank());
-            if !blank {
-                out.push(row);
+        let cells = match width {
+            0 => Vec::new(),
+            _ if out.len() >= LOOKED_AT => Vec::new(),
+            _ => {
+                fields.list.iter().map(|f| Cell::of(f.value(rest, dialect).into_owned(), f.quoted)).collect()
             }
+        };
+        let row = Row { line, at, bytes, width, cells };
+        let blank = rest[..bytes].trim_ascii().is_empty() || (!row.cells.is_empty() && row.is_blank());
+        if !blank {
+            out.push(row);
         }
         at += bytes;
         line += lines;

