@@ -78,6 +78,7 @@ fn read_text<R: Read>(
     bounded(&rows, &layout)?;
     say_dialect(&dialect, choices, &layout, sink);
     layout.notes.iter().for_each(|note| warn(sink, note));
+    say_one_column(&rows, &layout, sample, choices, sink);
     sink.text_columns(&layout.names);
     if let Some((at, reason)) = &layout.broken {
         let row = &rows[*at];
@@ -232,6 +233,37 @@ fn say_dialect(found: &Dialect, choices: Choices, layout: &Layout, sink: &mut Si
                 keys.join(" and ")
             ),
         );
+    }
+}
+
+/// One column of lines that hold the same signs each is rather several columns.
+fn say_one_column(rows: &[Row], layout: &Layout, sample: &[u8], choices: Choices, sink: &mut Sink) {
+    if layout.names.len() != 1 || choices.delimiter != dialect::Choice::Auto || rows.len() < 2 {
+        return;
+    }
+    let lines = || rows.iter().map(|r| &sample[r.at..r.at + r.bytes]);
+    let spaced = lines().filter(|line| memchr::memmem::find(line.trim_ascii(), b"  ").is_some()).count();
+    if spaced * 10 >= rows.len() * 9 {
+        warn(
+            sink,
+            "it is read as one column, but its lines look like columns padded with spaces, which is no CSV: ask for it with a delimiter",
+        );
+        return;
+    }
+    let signs = (0x21..0x7Fu8).filter(|sign| sign.is_ascii_punctuation() && !b"\"'.-_:".contains(sign));
+    for sign in signs {
+        let mut counts = lines().map(|line| memchr::memchr_iter(sign, line).count());
+        let first = counts.next().unwrap_or(0);
+        if first > 0 && counts.all(|count| count == first) {
+            let sign = shown(sign);
+            warn(
+                sink,
+                &format!(
+                    "it is read as one column, but each line has {first} {sign}; when that is the delimiter, write `delimiter: {sign}` in the format"
+                ),
+            );
+            return;
+        }
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) fn shown(byte: u8) -> String {
     match byte {
         b'\t' => "\"\\t\"".into(),
         b' ' => "space".into(),
+        control if control.is_ascii_control() => format!("\"\\x{control:02x}\""),
         other => format!("\"{}\"", char::from(other).to_string().replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn layout(rows: &[Row], wanted: &Wanted<'_>) -> Layout {
         },
     };
     let mut made = match header {
-        Header::Missing => without(rows, width),
+        Header::Missing => without(width),
         Header::At(at) => with(rows, at),
         Header::Odd(at) => odd(rows, at, width),
     };
@@ -191,13 +191,8 @@ fn trailing(rows: &[Row], width: usize) -> usize {
     if found * 10 >= seen * 9 { most - width } else { 0 }
 }
 
-fn without(rows: &[Row], width: usize) -> Layout {
-    // A delimiter behind each row is no column.
-    let all = |c: usize| {
-        rows.iter().filter(|r| r.cells.len() == width).all(|r| r.cells[c].value.trim_ascii().is_empty())
-    };
-    let unused = (1..width).rev().take_while(|c| all(*c)).count().min(1);
-    blank(unique_names(std::iter::repeat_n("", width - unused)), unused, 0)
+fn without(width: usize) -> Layout {
+    blank(unique_names(std::iter::repeat_n("", width)), 0, 0)
 }
 
 fn blank(names: Vec<String>, extra: usize, first: usize) -> Layout {

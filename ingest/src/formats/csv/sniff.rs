@@ -10,7 +10,7 @@ pub(super) const SAMPLE: usize = 256 << 10;
 /// Records of the sample that are cut, and those whose cells are looked at.
 const RECORDS: usize = 2_000;
 const LOOKED_AT: usize = 200;
-const DELIMITERS: [u8; 6] = [b',', b';', b'\t', b'|', b' ', b':'];
+const DELIMITERS: [u8; 10] = [b',', b';', b'\t', b'|', 1, 0x1F, b'^', b'~', b' ', b':'];
 
 /// A record of the sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,9 @@ pub(super) fn sniff(sample: &[u8], whole: bool, end: u8, choices: &Choices, most
         for quote in quotes.iter().copied().filter(|q| *q != Some(delimiter)) {
             let escapes = match (choices.escape, quote) {
                 (Choice::Byte(escape), _) => vec![Some(escape)],
-                (Choice::Auto, Some(quote)) if contains(sample, &[b'\\', quote]) => vec![None, Some(b'\\')],
+                (Choice::Auto, Some(quote)) if escapes(sample, quote) || escapes(sample, delimiter) => {
+                    vec![None, Some(b'\\')]
+                }
                 _ => vec![None],
             };
             for escape in escapes {
@@ -163,6 +165,10 @@ pub(super) fn sniff(sample: &[u8], whole: bool, end: u8, choices: &Choices, most
         }
     }
     best.1
+}
+
+fn escapes(sample: &[u8], byte: u8) -> bool {
+    contains(sample, &[b'\\', byte])
 }
 
 fn contains(sample: &[u8], what: &[u8]) -> bool {

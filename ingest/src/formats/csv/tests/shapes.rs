@@ -153,11 +153,17 @@ fn the_delimiter_is_found_over_the_whole_sample() {
         ("name\nAnn Lee\nBob Ray\n", "Ann Lee\nBob Ray"),
         ("at\n10:20\n11:30\n", "10:20\n11:30"),
         ("id|t\r1|x\r2|y\r", "1|x\n2|y"),
+        ("id\u{1}t\n1\u{1}x\n2\u{1}y\n", "1|x\n2|y"),
+        ("id\tt\n1\tx\\\ty\n2\tz\n", "1|x\ty\n2|z"),
     ];
     for (text, expected) in cases {
         let found = auto(text);
         assert_eq!(found.table(), expected, "{text} {found:?}");
         assert!(found.aside.is_empty(), "{found:?}");
+    }
+    for text in ["id   name   n\n1    ann    3\n2    bob    4\n", "id#t\n1#x\n2#y\n"] {
+        let found = auto(text);
+        assert!(found.names.len() == 1 && found.says("read as one column"), "{found:?}");
     }
 }
 
