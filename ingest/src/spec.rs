@@ -207,23 +207,47 @@ impl FormatSpec {
     }
 }
 
-/// Delimited text.
+/// Delimited text. What is left out is found from each file and said when it is surprising.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvSpec {
-    /// `auto` (byte order mark, else UTF-8 when valid, else GB18030) or a name such as `utf-8`, `gb18030`, `big5`.
+    /// `auto` (byte order mark, else UTF-8 when valid, else the likeliest of GB18030, Big5 and others) or a name
+    /// such as `utf-8`, `gb18030`, `big5`.
     pub encoding: String,
-    /// `auto` (comma, semicolon, tab or bar) or one character.
+    /// `auto` (comma, semicolon, tab, bar, space or colon), one character, `tab` or `space`.
     pub delimiter: String,
-    /// Whether the first row names the columns; otherwise they are `column_1`, `column_2`, ….
-    pub header: bool,
-    /// Lines to skip before the header.
-    pub skip: usize,
+    /// What stands around fields that hold delimiters or line ends: `auto` (`"` or `'`), one character, or
+    /// `none` when quotes are text, as inch marks are.
+    pub quote: String,
+    /// What takes the meaning of a quote inside quotes: `auto`, `none` (a quote is doubled), or one character
+    /// such as `\\`.
+    pub escape: String,
+    /// Unquoted texts that mean no value, for example `["\\N", "NULL"]`. Left out: `\N`, as databases write it.
+    pub null: Option<Vec<String>>,
+    /// Whether the first row names the columns; otherwise they are `column_1`, `column_2`, …. Left out: found.
+    pub header: Option<bool>,
+    /// Lines to skip before the header. Left out: title lines above the header are found.
+    pub skip: Option<usize>,
+    /// Rows with too few fields land with NULL in the missing last columns, instead of being set aside.
+    pub null_padding: bool,
+    /// Lines that start with this character are no rows, for example `#`.
+    pub comment: Option<String>,
 }
 
 impl Default for CsvSpec {
     fn default() -> Self {
-        CsvSpec { encoding: "auto".into(), delimiter: "auto".into(), header: true, skip: 0 }
+        let auto = || "auto".to_owned();
+        CsvSpec {
+            encoding: auto(),
+            delimiter: auto(),
+            quote: auto(),
+            escape: auto(),
+            null: None,
+            header: None,
+            skip: None,
+            null_padding: false,
+            comment: None,
+        }
     }
 }
 

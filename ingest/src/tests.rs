@@ -3,6 +3,7 @@
 mod again;
 mod bad_files;
 mod damaged;
+mod csv;
 mod files;
 mod ledger;
 mod hostile;
@@ -11,6 +12,7 @@ mod logs;
 mod lost_columns;
 mod mysql;
 mod parquet_files;
+mod pollock;
 mod postgres;
 mod reading;
 mod real_data;

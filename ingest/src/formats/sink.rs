@@ -13,6 +13,7 @@ use super::partitions::{Partition, partitions};
 use crate::error::SourceError;
 use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, FilePart, Pull};
+use crate::sources::files::Known;
 
 /// Rows per batch.
 pub(crate) const BATCH_ROWS: usize = 64 * 1024;
@@ -90,6 +91,10 @@ pub(crate) struct Sink {
     warnings: Vec<String>,
     changes: Changes,
     found: Vec<(String, String)>,
+    /// Columns of the stream's earlier files.
+    known: Option<Known>,
+    /// Why this file does not belong to its stream; told with its first row.
+    foreign: Option<SourceError>,
 }
 
 /// `_file` and `_loaded_at` are the same in every row: built once per batch length.
@@ -133,6 +138,8 @@ impl Sink {
             warnings: Vec::new(),
             changes: Changes::default(),
             found: Vec::new(),
+            known: None,
+            foreign: None,
         }
     }
 
@@ -147,14 +154,41 @@ impl Sink {
         self.zone
     }
 
+    /// The same sink for a stream whose earlier files had these columns.
+    pub(crate) fn among(self, known: Known) -> Self {
+        Sink { known: Some(known), ..self }
+    }
+
+    /// Adds to the cursor that lands with this file.
+    pub(crate) fn remember(&mut self, key: &str, value: String) {
+        if let Some(cursor) = self.cursor.as_object_mut() {
+            cursor.insert(key.into(), value.into());
+        }
+    }
+
     /// The file as the landed rows name it.
     pub(crate) fn file(&self) -> &str {
         &self.part.name
     }
 
+    /// Columns of the stream's earlier files; `None` when this is the first.
+    pub(crate) fn known(&self) -> Option<Vec<String>> {
+        self.known.as_ref().and_then(Known::names)
+    }
+
     /// Sets the columns of the file. Must come before the first row.
     pub(crate) fn columns(&mut self, fields: impl IntoIterator<Item = FieldRef>) {
         let mut fields: Vec<FieldRef> = fields.into_iter().collect();
+        if let Some(known) = self.known.take().filter(|_| !fields.is_empty()) {
+            match known.fit(&self.part.name, &mut fields) {
+                Ok(fitted) => {
+                    fitted.warnings.into_iter().for_each(|w| self.warn(w));
+                    fitted.new.into_iter().for_each(|new| self.remember("columns", new));
+                }
+                Err(e) => self.foreign = Some(e),
+            }
+            self.known = Some(known);
+        }
         self.partitions = partitions(&self.part.name, &fields);
         let named =
             self.partitions.iter().map(|p| Arc::new(Field::new(&p.name, DataType::Utf8, true)) as FieldRef);
@@ -170,6 +204,7 @@ impl Sink {
 
     /// Adds rows, one array per column of [`Sink::columns`], with their 1-based row numbers in the file.
     pub(crate) fn rows(&mut self, mut columns: Vec<ArrayRef>, numbers: Int64Array) -> Result<(), Stop> {
+        self.belongs()?;
         let count = numbers.len();
         if columns.len() > store::limits().columns {
             return Err(too_wide(columns.len(), "split the file").into());
@@ -192,6 +227,7 @@ impl Sink {
 
     /// Sets a row aside that cannot be parsed.
     pub(crate) fn reject(&mut self, row: i64, reason: String, text: &str) -> Result<(), Stop> {
+        self.belongs()?;
         self.rejected.push(row, reason, text);
         if !self.rejected.is_full() {
             return Ok(());
@@ -224,11 +260,16 @@ impl Sink {
 
     /// Ends the file: everything up to here may be committed.
     pub(crate) fn finish(mut self) -> Result<(), Stop> {
+        self.belongs()?;
         let last = match self.held.take() {
             Some(batch) => batch,
             None => self.empty()?,
         };
         self.send(last, true)
+    }
+
+    fn belongs(&mut self) -> Result<(), Stop> {
+        self.foreign.take().map_or(Ok(()), |e| Err(e.into()))
     }
 
     fn empty(&mut self) -> Result<RecordBatch, Stop> {

@@ -233,8 +233,20 @@ fn check_csv(csv: &CsvSpec, found: &mut Vec<Problem>) {
     if let Err(message) = crate::formats::encoding::named(&csv.encoding) {
         found.push(at(message, "encoding").hint("auto, utf-8, gb18030, big5, utf-16le, …"));
     }
-    if let Err(message) = crate::formats::csv::delimiter(csv) {
-        found.push(at(message, "delimiter").hint("auto or one of , ; | \"\\t\""));
+    if let Err((key, message)) = crate::formats::csv::Choices::of(csv) {
+        let hint = match key {
+            "delimiter" => "auto or one of , ; | tab space",
+            "quote" => "auto, none or one character such as \"'\"",
+            "escape" => "auto, none or \"\\\\\"",
+            _ => "one character such as \"#\"",
+        };
+        found.push(at(message, key).hint(hint));
+    }
+    if csv.null.iter().flatten().any(|text| text.contains(['\n', '\r'])) {
+        found.push(at("a `null` text cannot hold a line end".into(), "null").hint("null: [\"\\\\N\"]"));
+    }
+    if csv.skip.is_some_and(|lines| lines > 100_000) {
+        found.push(at("`skip` is more than 100000 lines".into(), "skip").hint("skip: 2"));
     }
 }
 

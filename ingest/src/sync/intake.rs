@@ -180,6 +180,10 @@ impl<'i> Intake<'i> {
                     continue;
                 }
             };
+            if self.spec.glob.is_some() && pull.file.is_none() {
+                self.warn(pull.warnings);
+                continue;
+            }
             self.compare(&pull).await;
             self.warn(std::mem::take(&mut pull.warnings));
             self.account(&mut pull);
