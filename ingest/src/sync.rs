@@ -8,6 +8,7 @@ mod flow;
 mod intake;
 mod landing;
 mod runs;
+mod widen;
 
 use std::path::Path;
 use std::sync::Arc;
