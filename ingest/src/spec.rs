@@ -4,6 +4,7 @@
 //! line. What serde cannot say (a key that belongs to another kind) is said by [`SourceSpec::check`].
 
 mod accept;
+mod advice;
 mod check;
 mod choice;
 #[cfg(test)]
@@ -80,6 +81,26 @@ pub struct DatabaseSpec {
     /// Reference (`env:NAME` or `file:PATH`) to the connection URL, for example
     /// `postgres://user:password@host:5432/database`.
     pub url: Secret,
+    /// How the connection is encrypted. Left out: verified TLS, except to this machine itself (loopback or a
+    /// Unix socket). An `sslmode` in the URL counts when this is left out.
+    pub tls: Option<TlsSpec>,
+    /// postgres: the encoding of the texts, such as `gb18030`, for an old database that does not know its own
+    /// (`SQL_ASCII`).
+    pub encoding: Option<String>,
+}
+
+/// How a connection to a database is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsSpec {
+    /// TLS, and the server's certificate must be valid for its name.
+    Verify,
+    /// The same, trusting the certificates of this PEM file too; relative to the project folder.
+    Ca(PathBuf),
+    /// TLS with any certificate: nobody reads along, but somebody may stand in between.
+    Unverified,
+    /// No TLS: rows, and passwords that the server asks for in clear, can be read on the way.
+    Off,
 }
 
 /// A folder of files.
@@ -101,6 +122,8 @@ pub struct RestSpec {
     pub url: String,
     /// Reference (`env:NAME` or `file:PATH`) to a bearer token.
     pub token: Option<Secret>,
+    /// Encoding of the answers, such as `gb18030`, where the API does not say it.
+    pub encoding: Option<String>,
 }
 
 /// One stream of a source. Which keys apply depends on the kind of the source.
@@ -155,7 +178,9 @@ pub struct FullSpec {}
 pub struct IncrementalSpec {
     /// A column that only grows when rows are added or changed: an update time or a number.
     pub cursor: String,
-    /// Look back this far behind the last cursor value (time columns only), for writers that commit late.
+    /// Look back this far behind the last cursor value, for writers that commit late: rows that appear there
+    /// land too, none lands twice. For cursors that are times, also as seconds or milliseconds since 1970 or as
+    /// digits such as 20261127. `0s` says that no writer commits late.
     pub overlap: Option<Span>,
     /// rest: the query parameter that receives the last cursor value.
     pub param: Option<String>,
@@ -169,7 +194,8 @@ pub struct UpsertSpec {
     pub key: Vec<String>,
     /// A column that only grows when rows are added or changed. Left out, everything is read each time.
     pub cursor: Option<String>,
-    /// Look back this far behind the last cursor value (time columns only).
+    /// Look back this far behind the last cursor value, for writers that commit late (times only, as in
+    /// `incremental`).
     pub overlap: Option<Span>,
     /// rest: the query parameter that receives the last cursor value.
     pub param: Option<String>,
@@ -285,8 +311,12 @@ pub struct JsonSpec {
 pub enum PageSpec {
     /// Pages are numbered from `first`; a short or empty page is the last.
     Number(NumberPage),
+    /// Pages begin behind a number of records; an empty page is the end.
+    Offset(OffsetPage),
     /// Every answer carries the cursor of the next page.
     Cursor(CursorPage),
+    /// Every answer carries the address of the next page.
+    Next(NextPage),
     /// Every answer has a `Link: <…>; rel="next"` header.
     Link(LinkPage),
 }
@@ -305,6 +335,36 @@ pub struct NumberPage {
     /// Number of the first page.
     #[serde(default = "first_page")]
     pub first: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
+}
+
+/// Pages by offset.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OffsetPage {
+    /// Query parameter of the number of records before the page, for example `offset`.
+    pub param: String,
+    /// Query parameter of the page size, for example `limit`.
+    pub size_param: Option<String>,
+    /// Records per page.
+    #[serde(default = "page_size")]
+    pub size: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
+}
+
+/// Pages by the address of the next, in the answer.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NextPage {
+    /// Where the address is, for example `next` or `$.links.next`; absent, null or empty ends. It must be on the
+    /// same host.
+    pub at: JsonPath,
+    /// Query parameter of the page size.
+    pub size_param: Option<String>,
+    /// Records per page, sent only with `size_param`.
+    pub size: Option<u32>,
 }
 
 /// Pages by cursor.
@@ -313,13 +373,16 @@ pub struct NumberPage {
 pub struct CursorPage {
     /// Query parameter that receives the cursor.
     pub param: String,
-    /// Where the next cursor is inside the answer, for example `next_cursor`; absent, null or empty ends.
+    /// Where the next cursor is inside the answer, for example `next_cursor`; absent, null or empty ends. A whole
+    /// address is followed on the same host.
     pub next: JsonPath,
     /// Query parameter of the page size.
     pub size_param: Option<String>,
     /// Records per page.
     #[serde(default = "page_size")]
     pub size: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
 }
 
 /// Pages by Link header.
@@ -383,6 +446,15 @@ impl StreamSpec {
             _ => None,
         };
         span.map(|s| s.0).unwrap_or_default()
+    }
+
+    /// Whether the definition says how far to look back, be it not at all.
+    pub(crate) fn overlap_is_given(&self) -> bool {
+        match self.mode.as_ref() {
+            Some(ModeSpec::Incremental(i)) => i.overlap.is_some(),
+            Some(ModeSpec::Upsert(u)) => u.overlap.is_some(),
+            _ => true,
+        }
     }
 
     /// The query parameter that receives the last cursor value (rest).

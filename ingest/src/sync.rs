@@ -15,6 +15,7 @@ mod preview;
 mod report;
 mod runs;
 mod states;
+mod widen;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -55,8 +55,8 @@ impl Files {
         let place = match &spec.store {
             None => Place::Local(parts.base.join(&spec.path)),
             Some(store) => {
-                let objects =
-                    Objects::open(store, &parts.base).map_err(|e| SourceError::never(e.to_string()))?;
+                let objects = Objects::open_behind(store, &parts.base, Some(parts.outbound.clone()))
+                    .map_err(|e| SourceError::never(e.to_string()))?;
                 let folder = spec.path.to_string_lossy();
                 Place::Remote(
                     objects.store(),

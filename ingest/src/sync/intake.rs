@@ -214,6 +214,7 @@ impl<'i> Intake<'i> {
         }
         let left = !open.is_empty();
         self.land(ready, progress).await?;
+        self.say_what_is_gone().await;
         match left {
             true => Err(SourceError::later(
                 "reading ended in the middle; the next sync goes on from the last commit",
@@ -395,6 +396,7 @@ pub(super) fn of_warehouse(e: &warehouse::Error) -> SourceError {
         | W::Cancelled
         | W::Exhausted { .. }
         | W::Metadata(_) => SourceError::later(e.to_string()),
+        W::SchemaChanged { table, column, was, now } => super::widen::changed_type(table, column, was, now),
         _ => SourceError::never(e.to_string()),
     }
 }

@@ -102,6 +102,9 @@ impl Intake<'_> {
         }
         let rows: Vec<RecordBatch> = groups.iter().flat_map(|g| g.rows.iter().cloned()).collect();
         let counted = self.report.rejected_rows;
+        if let Err(e) = self.widen(rows.first(), &how).await {
+            return self.fault(first.file.as_ref(), e);
+        }
         match self.commit(stream::iter(rows.into_iter().map(Ok)).boxed(), how, &groups).await {
             Ok(()) => {
                 for group in &groups {
@@ -205,7 +208,7 @@ impl Intake<'_> {
         self.publish(staged, how, cursor).await
     }
 
-    async fn publish(
+    pub(super) async fn publish(
         &mut self,
         staged: warehouse::Staged,
         how: Landing,
@@ -245,6 +248,7 @@ impl Intake<'_> {
     ) -> Result<u64, SourceError> {
         let file = open.last().and_then(|p| p.file.clone());
         let how = self.how(file.as_ref());
+        self.widen(open.first().map(|p| &p.rows), &how).await?;
         let early: u64 = open.iter().map(|p| p.rows.num_rows() as u64).sum();
         let mut flow = Flow::new(self.rejects(file.clone()));
         flow.watch = self.watch.take();
