@@ -2,12 +2,12 @@
 
 mod again;
 mod bad_files;
-mod damaged;
 mod csv;
+mod damaged;
 mod files;
-mod ledger;
 mod hostile;
 mod json_files;
+mod ledger;
 mod logs;
 mod lost_columns;
 mod mysql;

@@ -160,7 +160,8 @@ async fn discard(project: &Path, table: &str, output: &Output) -> Result<ExitCod
     let quarantine = find(&platform, table).await?;
     let rows = platform.discard_quarantine(&quarantine, &Principal::cli().user).await?;
     output.data(&json!({"table": quarantine.table.to_string(), "discarded": rows}));
-    let said = if rows == 1 { "1 row was discarded" } else { &format!("{} rows were discarded", count(rows)) };
+    let said =
+        if rows == 1 { "1 row was discarded" } else { &format!("{} rows were discarded", count(rows)) };
     output.say(&format!("{}: {said}", quarantine.table));
     Ok(ExitCode::SUCCESS)
 }

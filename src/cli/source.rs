@@ -85,7 +85,9 @@ fn source_of(live: &Loaded, name: &str) -> Result<String> {
 /// The source and the stream of `SOURCE.STREAM`.
 pub fn stream_of(live: &Loaded, name: &str) -> Result<(String, String)> {
     let Some((source, stream)) = name.split_once('.') else {
-        return Err(Wrong(format!("`{name}` names no stream; write SOURCE.STREAM, such as oa.approvals")).into());
+        return Err(
+            Wrong(format!("`{name}` names no stream; write SOURCE.STREAM, such as oa.approvals")).into()
+        );
     };
     let source = source_of(live, source)?;
     let streams = &live.project.sources[&source].streams;
@@ -112,7 +114,11 @@ fn tested(name: &str, report: &TestReport, output: &Output) {
     for stream in &report.streams {
         match &stream.error {
             Some(error) => {
-                output.say(&format!("{name}.{}: {} {error}", stream.stream, output.paint(Tone::Bad, "error:")));
+                output.say(&format!(
+                    "{name}.{}: {} {error}",
+                    stream.stream,
+                    output.paint(Tone::Bad, "error:")
+                ));
             }
             None => {
                 let columns: Vec<String> =

@@ -4,8 +4,8 @@
 mod access;
 mod alerts;
 mod auth;
-mod connections;
 mod channels;
+mod connections;
 mod dashboards;
 mod deliveries;
 mod error;

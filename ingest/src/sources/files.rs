@@ -2,8 +2,8 @@
 
 mod content;
 mod glob;
-mod lake;
 mod known;
+mod lake;
 mod list;
 mod state;
 

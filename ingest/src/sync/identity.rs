@@ -111,7 +111,8 @@ fn inner(choice: &Value) -> &Value {
 /// A format without the options that it has anyway.
 fn unlike_default(format: &Value) -> Value {
     let plain = json!({ name(format): {} });
-    let plain = serde_json::from_value::<crate::spec::FormatSpec>(plain).map(|f| json!(f)).unwrap_or_default();
+    let plain =
+        serde_json::from_value::<crate::spec::FormatSpec>(plain).map(|f| json!(f)).unwrap_or_default();
     let mut own = inner(format).clone();
     if let (Value::Object(own), Value::Object(plain)) = (&mut own, inner(&plain)) {
         own.retain(|key, value| plain.get(key) != Some(value));
@@ -204,14 +205,14 @@ mod tests {
     fn what_does_not_decide_it_redoes_nothing() {
         let stream = json!({"glob": "*.csv", "format": {"csv": {}}});
         let before = || files(stream.clone());
-        let mut after = files(json!({"glob": "*.csv", "format": {"csv": {"encoding": "auto", "header": true, "skip": 0}},
-            "clean": "c", "accept": {"set_aside": "1%"}}));
+        let mut after = files(
+            json!({"glob": "*.csv", "format": {"csv": {"encoding": "auto", "header": true, "skip": 0}},
+            "clean": "c", "accept": {"set_aside": "1%"}}),
+        );
         after["title"] = json!("T");
         after["every"] = json!("5m");
         assert_eq!(change(before(), after), Vec::<String>::new());
-        let table = |mode: Value| {
-            json!({"kind": {"postgres": {"url": "env:A"}}, "streams": {"s": {"table": "a", "mode": mode}}})
-        };
+        let table = |mode: Value| json!({"kind": {"postgres": {"url": "env:A"}}, "streams": {"s": {"table": "a", "mode": mode}}});
         let by = |overlap: &str| table(json!({"incremental": {"cursor": "at", "overlap": overlap}}));
         assert_eq!(change(by("1m"), by("5m")), Vec::<String>::new(), "the cursor itself knows overlaps");
         assert_eq!(change(table(json!(null)), table(json!({"full": {}}))), Vec::<String>::new());

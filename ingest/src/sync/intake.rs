@@ -244,9 +244,8 @@ impl<'i> Intake<'i> {
             self.cursor =
                 Some(cursors::unpack(self.db, &self.stream, mark.cursor).await.map_err(|e| of_metadata(&e))?);
         }
-        self.asked = asked::find(self.db, self.source_name, &self.report.stream)
-            .await
-            .map_err(|e| of_metadata(&e))?;
+        self.asked =
+            asked::find(self.db, self.source_name, &self.report.stream).await.map_err(|e| of_metadata(&e))?;
         match self.asked.clone() {
             None => self.fit().await?,
             Some(Asked::All) => self.forget(),

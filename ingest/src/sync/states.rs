@@ -106,9 +106,8 @@ impl Ingest {
             runs.entry(row.try_get("source")?).or_default().push(run);
         }
         let none = Vec::new();
-        let state = |(name, spec): (&String, &SourceSpec)| {
-            source_state(name, spec, runs.get(name).unwrap_or(&none))
-        };
+        let state =
+            |(name, spec): (&String, &SourceSpec)| source_state(name, spec, runs.get(name).unwrap_or(&none));
         Ok(sources.into_iter().map(state).collect())
     }
 }

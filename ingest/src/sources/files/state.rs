@@ -155,7 +155,8 @@ impl Landed {
 
     /// The cursor under which these files (all of them for `None`) have landed in another state.
     pub(super) fn unlike(mut self, names: Option<&BTreeSet<String>>) -> Cursor {
-        let other: Option<HashSet<Hash>> = names.map(|n| n.iter().map(|n| short_hash(n.as_bytes())).collect());
+        let other: Option<HashSet<Hash>> =
+            names.map(|n| n.iter().map(|n| short_hash(n.as_bytes())).collect());
         for (file, identity) in &mut self.files {
             if other.as_ref().is_none_or(|other| other.contains(file)) {
                 *identity = [0; HASH];
