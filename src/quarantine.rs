@@ -177,7 +177,7 @@ impl Platform {
             self.warehouse.session(&Principal::system()).sql(&sql).await?.collect(REASONS).await?;
         let mut reasons = Vec::new();
         for batch in &batches {
-            for row in cells::rows(batch)? {
+            for row in cells::rows(batch, self.warehouse.timezone())? {
                 reasons.push(Counts {
                     column: text(&row[0]),
                     reason: text(&row[1]),
