@@ -11,7 +11,8 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures::{Stream, StreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use warehouse::Answer;
@@ -62,6 +63,12 @@ pub async fn page(
     let (id, as_of) = (answer.id.clone(), answer.as_of);
     let limit = ask.limit.unwrap_or(FIRST_ROWS).min(PAGE_ROWS);
     let (batches, more) = answer.collect_within(limit, PAGE_BYTES).await?;
+    if batches.is_empty() && more {
+        let detail = format!("its first row is larger than the {} MiB of a page", PAGE_BYTES >> 20);
+        let refusal =
+            Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "exhausted", "The answer is too large", detail);
+        return Err(refusal.hint("select fewer or shorter columns, or download the answer as CSV"));
+    }
     let mut rows = Vec::new();
     for batch in &batches {
         rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(unwritable)?);
@@ -87,7 +94,7 @@ pub async fn arrow_stream(
     let answer = app.warehouse.session(&caller.who).sql(&ask.sql).await?;
     let id = answer.id.clone();
     let writer = StreamWriter::try_new(Vec::new(), &answer.schema).map_err(Refusal::internal)?;
-    let body = chunks(answer, ask.limit, writer, |writer, batch| {
+    let body = chunks(opened(answer).await?, ask.limit, writer, |writer, batch| {
         match batch {
             Some(batch) => writer.write(batch)?,
             None => writer.finish()?,
@@ -110,7 +117,7 @@ pub async fn csv(
     cells::csv_header(For::Spreadsheet, answer.schema.fields().iter().map(|f| f.name().clone()), &mut head);
     let name = format!("attachment; filename=\"guanlan-{id}.csv\"");
     let zone = app.warehouse.timezone();
-    let body = chunks(answer, ask.limit, Some(head), move |head, batch| {
+    let body = chunks(opened(answer).await?, ask.limit, Some(head), move |head, batch| {
         let mut text = head.take().unwrap_or_default();
         if let Some(batch) = batch {
             cells::csv_rows(For::Spreadsheet, batch, zone, &mut text)?;
@@ -130,15 +137,28 @@ pub async fn csv(
 
 const QUERY_ID: header::HeaderName = header::HeaderName::from_static("x-query-id");
 
+type Batches = BoxStream<'static, warehouse::Result<RecordBatch>>;
+
+/// The rows of an answer once the first of them are there: what fails until then is told as a refusal, not by a
+/// download that breaks off.
+async fn opened(answer: Answer) -> Result<Batches, Refusal> {
+    let mut rows = answer.detached(PATIENCE);
+    match rows.next().await {
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(first)) => Ok(stream::iter([Ok(first)]).chain(rows).boxed()),
+        None => Ok(rows),
+    }
+}
+
 /// Encodes batch by batch as the client reads, so a large answer is never whole in memory. A failure
 /// half-way breaks the body off, which clients report, rather than ending it as if complete.
 fn chunks<S: Send + 'static>(
-    answer: Answer,
+    batches: Batches,
     limit: Option<usize>,
     state: S,
     encode: impl Fn(&mut S, Option<&RecordBatch>) -> Result<Vec<u8>, ArrowError> + Copy + Send + 'static,
 ) -> Body {
-    let rows = pieces(answer.detached(PATIENCE), limit.unwrap_or(usize::MAX));
+    let rows = pieces(batches, limit.unwrap_or(usize::MAX));
     let bytes = stream::unfold((Some(rows.boxed()), state), move |(batches, mut state)| async move {
         let mut batches = batches?;
         let (encoded, rest) = match batches.next().await {
@@ -156,7 +176,7 @@ fn chunks<S: Send + 'static>(
 /// The first `limit` rows in pieces of about equal bytes: a batch that takes little memory may be long when it is
 /// written out, as values that many rows and columns share are written for each.
 fn pieces(
-    batches: impl Stream<Item = warehouse::Result<RecordBatch>> + Send + Unpin + 'static,
+    batches: Batches,
     limit: usize,
 ) -> impl Stream<Item = warehouse::Result<RecordBatch>> + Send + 'static {
     // What is left of a batch, and how many of its rows make a piece.

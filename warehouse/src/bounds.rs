@@ -138,7 +138,7 @@ impl Count {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 if let Some((end, values)) = list(tokens, at) {
                     self.listed += values;
-                    self.operator(1)?;
+                    self.operator(0)?;
                     return if self.listed > LISTED { Err(Exceeded::List) } else { Ok(end) };
                 }
                 self.enter(false)?;

@@ -104,6 +104,10 @@ impl Error {
             DataFusionError::Shared(shared) => match shared.find_root() {
                 DataFusionError::ResourcesExhausted(m) => exhausted(m),
                 DataFusionError::ObjectStore(e) => Error::Store { table: None, message: e.to_string() },
+                DataFusionError::External(cause) => match cause.downcast_ref::<Error>() {
+                    Some(own) => own.again(),
+                    None => Error::Store { table: None, message: cause.to_string() },
+                },
                 other => sql(other.strip_backtrace()),
             },
             DataFusionError::ResourcesExhausted(message) => exhausted(&message),
@@ -117,6 +121,17 @@ impl Error {
             }
             DataFusionError::SQL(e, _) => sql(e.to_string()),
             other => sql(other.strip_backtrace()),
+        }
+    }
+
+    /// The same error for another reader of it.
+    fn again(&self) -> Self {
+        match self {
+            Error::Exhausted { message } => Error::Exhausted { message: message.clone() },
+            Error::Timeout { seconds } => Error::Timeout { seconds: *seconds },
+            Error::Cancelled => Error::Cancelled,
+            Error::Internal { id } => Error::Internal { id: id.clone() },
+            other => Error::Sql { message: other.to_string(), line: None, column: None, hint: None },
         }
     }
 

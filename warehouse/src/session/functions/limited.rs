@@ -2,6 +2,7 @@
 //! is weighed before they make it, and a query that must end does so between slices of a batch.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::{cast, concat};
@@ -24,8 +25,9 @@ use crate::session::running::Running;
 const BATCH: u64 = 16;
 /// Results from this size on ask whether the process has room for them.
 const LARGE: u64 = 1 << 20;
-/// Rows that a slow function takes between two looks at the time.
-const SLICE: usize = 256;
+/// A slow function looks whether its query must end about so often; it begins with few rows.
+const LOOK: Duration = Duration::from_millis(20);
+const SLICE: usize = 16;
 
 /// The query that functions run for, among its options.
 #[derive(Clone, Debug)]
@@ -235,10 +237,11 @@ impl ScalarUDFImpl for Bounded {
 impl Bounded {
     fn sliced(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let mut parts: Vec<ArrayRef> = vec![];
-        let mut from = 0;
+        let (mut from, mut most) = (0, SLICE);
         while from < args.number_rows {
             check(&args.config_options)?;
-            let rows = SLICE.min(args.number_rows - from);
+            let started = Instant::now();
+            let rows = most.min(args.number_rows - from);
             let slice = |arg: &ColumnarValue| match arg {
                 ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(from, rows)),
                 scalar => scalar.clone(),
@@ -250,6 +253,7 @@ impl Bounded {
             };
             parts.push(self.inner.invoke_with_args(part)?.into_array(rows)?);
             from += rows;
+            most = if started.elapsed() < LOOK { most * 2 } else { (most / 2).max(1) };
         }
         let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
         Ok(ColumnarValue::Array(concat(&parts)?))
