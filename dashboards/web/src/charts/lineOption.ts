@@ -45,7 +45,10 @@ export function align(
     }
     const name = one.other ? rest : (called(one) ?? only);
     // A line that is not split has no value of a dimension to take its colour from.
-    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(one.other ? rest : (one.key ?? name), dark);
+    const colour =
+      one.key === null && shown.length === 1
+        ? firstColour(dark)
+        : palette.colour(one.other ? rest : (one.key ?? name), dark);
     return { name, colour, values, before: before.some((v) => v !== null) ? before : null, partial };
   });
   return { times, lines };

@@ -33,7 +33,7 @@ async fn typed() -> House {
     house.land("mart.typed", Landing::Append, batch.expect("a batch")).await;
     house.metric(
         "n",
-        "title: n\ntable: mart.typed\ntime: at\nmeasure: {count: {}}\ndimensions: {name: {title: Name, titles: {expense: {zh: 报销, en: Expense}}}, level: L, price: P, rate: R, flag: F, day: D, seen: S}",
+        "title: Rows\ntable: mart.typed\ntime: at\nmeasure: {count: {}}\ndimensions: {name: {title: Name, titles: {expense: {zh: 报销, en: Expense}}}, level: L, price: P, rate: R, flag: F, day: D, seen: S}",
     );
     house
 }
