@@ -159,6 +159,9 @@ impl Replaces for Keys {
     }
 
     fn may_touch(&self, file: &DataFile, schema: &SchemaRef) -> bool {
+        if self.last.is_empty() {
+            return false;
+        }
         for (at, (name, range)) in self.columns.iter().zip(&self.bounds).enumerate() {
             let (Some((index, _)), Some((least, most))) = (schema.column_with_name(name), range) else {
                 continue;

@@ -78,7 +78,7 @@ impl Replaces for Replaced {
                 let after = || {
                     let (index, _) = schema.column_with_name(&interval.column)?;
                     let (_, most, _) = bounds_of(file, index)?;
-                    Some(most >= interval.since)
+                    Some(most.partial_cmp(&interval.since) != Some(std::cmp::Ordering::Less))
                 };
                 keys.may_touch(file, schema) || after().unwrap_or(true)
             }
