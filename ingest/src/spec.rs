@@ -90,7 +90,7 @@ pub struct DatabaseSpec {
 }
 
 /// How a connection to a database is encrypted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsSpec {
     /// TLS, and the server's certificate must be valid for its name.
@@ -340,7 +340,7 @@ pub struct NumberPage {
 }
 
 /// Pages by offset.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OffsetPage {
     /// Query parameter of the number of records before the page, for example `offset`.
@@ -355,7 +355,7 @@ pub struct OffsetPage {
 }
 
 /// Pages by the address of the next, in the answer.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextPage {
     /// Where the address is, for example `next` or `$.links.next`; absent, null or empty ends. It must be on the

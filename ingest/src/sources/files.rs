@@ -134,7 +134,7 @@ impl Source for Files {
 
     async fn again(&self, _: &StreamSpec, before: &Cursor) -> Result<Option<Cursor>, SourceError> {
         // Whatever the glob says now: a file that is there and no longer meant shall not stay.
-        let all = self.list(&Glob::parse("**").map_err(SourceError::never)?).await?;
+        let (all, _) = self.list(&Glob::parse("**").map_err(SourceError::never)?).await?;
         let landed = Landed::read(Some(before));
         Ok((!landed.all_among(&all)).then(|| landed.unlike(None)))
     }

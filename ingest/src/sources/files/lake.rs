@@ -131,8 +131,9 @@ mod tests {
         for name in ["lake/t/_delta_log/0.json", "lake/t/dt=1/a.parquet", "lake/plain/b.parquet"] {
             store.put(&Key::parse(name).unwrap(), "a".into()).await.unwrap();
         }
-        let entry =
-            |name: &str| (Entry { name: name.into(), size: 1, modified: 0, key: Key::default() }, Seen::New);
+        let entry = |name: &str| {
+            (Entry { name: name.into(), size: 1, modified: 0, changed: 0, key: Key::default() }, Seen::New)
+        };
         let place = Place::Remote(Arc::new(store), "lake".into());
         let due = vec![entry("t/dt=1/a.parquet"), entry("plain/b.parquet")];
         let (kept, refused) = leave_out(&place, &FormatSpec::Parquet(Default::default()), due).await;
