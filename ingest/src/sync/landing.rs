@@ -223,13 +223,12 @@ impl Intake<'_> {
             cursor: packed.clone(),
             operation: new_id(&**self.clock),
         };
-        let before = self.warehouse.snapshot(&self.table).await.map_err(|e| of_warehouse(&e))?;
         let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| self.refused(&e))?;
         self.seq += 1;
         self.cursor = cursor;
         self.afresh = false;
         // The same rows once more make no version, and nothing follows from them.
-        if landed.version >= 0 && before.is_none_or(|before| before.version != landed.version) {
+        if landed.version >= 0 && !landed.unchanged {
             self.report.version = Some(landed.version);
         }
         if let Err(e) = cursors::forget(self.db, &self.stream, &packed).await {

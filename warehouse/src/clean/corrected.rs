@@ -85,12 +85,14 @@ pub(super) async fn corrected(
             .filter(|(name, _)| spec.key.iter().any(|key| key == name))
             .map(|(name, column)| (name.to_owned(), column.clone()))
             .collect(),
+        latest: None,
         ..spec.clone()
     };
     let cleaner = Cleaner::compile(&keys, warehouse.timezone()).map_err(|p| invalid(spec, &p))?;
     let schema = raw.schema();
     let mut names: Vec<&str> = keys.columns.iter().map(|(name, column)| column.source(name)).collect();
     names.extend([LOADED_AT, FILE, ROW]);
+    names.extend(spec.skip.iter().map(|skip| skip.column.as_str()));
     names.sort_unstable();
     names.dedup();
     names.retain(|name| schema.field_with_name(name).is_ok());
@@ -102,6 +104,7 @@ pub(super) async fn corrected(
     let mut rows = rows.execute_stream().await?;
     let mut came: HashMap<Keyed, i64> = HashMap::new();
     while let Some(batch) = rows.try_next().await? {
+        let batch = cleaner.data(&batch)?.unwrap_or(batch);
         let cleaned = cleaner.apply(&batch)?;
         let batch = match &cleaned.fits {
             Some(fits) => filter_record_batch(&batch, fits)?,
