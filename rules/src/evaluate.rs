@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use store::{Timestamp, new_id};
+use chrono::TimeDelta;
+use store::{Schedule, Timestamp, new_id};
 use warehouse::Calendar;
 
 use crate::Rules;
@@ -14,6 +15,7 @@ use crate::judge::{Reading, Verdict};
 use crate::names::names_of;
 use crate::observe::{Evidence, Observation, Question, absent, answer, judged, observe, question};
 use crate::record::{Open, Write};
+use crate::series::delta;
 use crate::spec::RuleSpec;
 use crate::watch::Watched;
 
@@ -140,13 +142,7 @@ impl Rules {
     ) -> Look<'a> {
         let calendar = self.warehouse.calendar();
         let last = watched.and_then(|w| w.looked_at);
-        let pause = last
-            .and_then(|last| {
-                let next =
-                    spec.schedule().next_on(last, calendar.timezone(), &|day| calendar.is_workday(day));
-                Some(next? - last)
-            })
-            .unwrap_or_default();
+        let pause = last.map(|last| usual_pause(&spec.schedule(), last, calendar)).unwrap_or_default();
         let patience =
             Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0, unseen: unseen(last, pause, now) };
         let failing_since = watched.and_then(|w| w.failing_since);
@@ -273,6 +269,17 @@ struct Moved<'a> {
     after: Option<Episode>,
     transition: Option<Transition>,
     seen: Observation,
+}
+
+/// How long a rule pauses between two evaluations about `t`; of one that runs at set times, the longer of the
+/// pauses before and after its next run.
+fn usual_pause(schedule: &Schedule, t: Timestamp, calendar: &Calendar) -> TimeDelta {
+    if let Schedule::Every(every) = schedule {
+        return delta(*every);
+    }
+    let next = |t| schedule.next_on(t, calendar.timezone(), &|day| calendar.is_workday(day));
+    let Some(first) = next(t) else { return TimeDelta::zero() };
+    (first - t).max(next(first).map_or(TimeDelta::zero(), |second| second - first))
 }
 
 /// The end of an episode whose series the rule no longer knows: it was split by other names before.

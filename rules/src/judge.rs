@@ -212,6 +212,10 @@ fn usual(seasonal: &Seasonal, series: &Series<'_>, at: usize) -> Option<Band> {
     if values.len() < seasonal.min_points.max(1) {
         return None;
     }
+    // Pairs know the scatter of an even number far better than that of one more.
+    if values.len() > 2 && values.len() % 2 == 1 {
+        values.pop();
+    }
     let (middle, spread) = robust(&mut values);
     let wide = widen(values.len(), seasonal.deviations);
     let distance = (seasonal.deviations * spread * wide).max(seasonal.floor).max(middle.abs() * 1e-9);

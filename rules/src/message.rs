@@ -69,11 +69,13 @@ fn wrap(first: &Value, data: Value) -> Value {
 
 /// Rather all of them in short than some of them whole.
 fn digest(payloads: &[&Value], part: Option<Part>) -> String {
-    let shared = BTreeMap::new();
-    let whole: Vec<Value> = payloads.iter().map(|p| without_texts(&p["data"])).collect();
-    let text = envelope(payloads, &whole, &shared, part).to_string();
-    if text.len() <= LONGEST {
-        return text;
+    // The parts of a storm are all of one form.
+    if part.is_none_or(|part| part.parts == 1) {
+        let whole: Vec<Value> = payloads.iter().map(|p| without_texts(&p["data"])).collect();
+        let text = envelope(payloads, &whole, &BTreeMap::new(), part).to_string();
+        if text.len() <= LONGEST {
+            return text;
+        }
     }
     let shared = shared_labels(payloads);
     let short: Vec<Value> = payloads.iter().map(|p| in_short(&p["data"], &shared)).collect();

@@ -338,7 +338,7 @@ async fn rows_are_told_apart_by_their_whole_key() {
         |sql: &str| rule(json!({"when": {"rows": {"sql": sql, "key": ["k"]}}, "labels": {}, "notify": []}));
     let cases = [
         (
-            "select 12345678901234567.89::decimal(30,2) as k union all select 12345678901234567.88::decimal(30,2)",
+            "select '12345678901234567.89'::decimal(30,2) as k union all select '12345678901234567.88'::decimal(30,2)",
             2,
         ),
         ("select repeat('x', 3000) || 'a' as k union all select repeat('x', 3000) || 'b'", 2),
