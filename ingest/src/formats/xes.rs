@@ -24,6 +24,7 @@ use walk::{Attributes, Trace, walk};
 pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
     let mut layout = Layout::default();
     walk(path, |trace| layout.learn(trace))?;
+    sink.found("zone of times without one", sink.zone().name());
     let mut rows = Rows::new(&layout);
     sink.columns(rows.fields.clone());
     let nested = walk(path, |trace| rows.add(trace, sink))?;

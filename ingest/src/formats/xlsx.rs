@@ -44,6 +44,13 @@ pub(crate) fn read(path: &Path, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), 
     let bytes = bytes_of(path)?;
     let book = match disguise::nature(&bytes) {
         Nature::Delimited => return as_text(path, spec, sink),
+        Nature::Html => {
+            sink.warn(format!(
+                "`{}` is a web page saved under the name of a workbook; its table was read, every value as text",
+                sink.file()
+            ));
+            guarded(|| open(Nature::Html, bytes))?
+        }
         // Some damaged files make the reader panic; they must not take the server along.
         nature => guarded(|| open(nature, bytes))?,
     };
@@ -157,6 +164,8 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
     if let Some(told) = survey.told(&layout) {
         sink.warn(format!("`{}`, sheet `{sheet}`: {told}", sink.file()));
     }
+    sink.found("sheet", sheet.as_str());
+    sink.found("header row", layout.header.map_or("none".to_owned(), |(_, last)| (last + 1).to_string()));
     sink.text_columns(&layout.names);
     let last_header = layout.header.map(|(_, last)| last);
     let mut fill = Merges::new(if spec.fill_merged { merges } else { Vec::new() }, last_header);
