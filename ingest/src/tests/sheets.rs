@@ -219,3 +219,24 @@ fn sheets_of_others_have_one_form_for_dates_and_name_their_locks() {
         assert_eq!(read.rows[0][0], "2021-01-01", "{name}: {:?}", read.rows);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cells_that_were_changed_stand_in_the_report_of_a_sync() {
+    let house = super::support::House::new().await;
+    let bytes = book(|sheet| {
+        sheet.write(0, 0, "名").unwrap();
+        sheet.write(0, 1, "证号").unwrap();
+        for row in 1..=3u32 {
+            sheet.write(row, 0, "x").unwrap();
+            sheet.write(row, 1, 110_101_199_003_070_000_f64).unwrap();
+        }
+    });
+    house.folder.write("drops/a.xlsx", bytes);
+    let spec = super::support::spec(
+        json!({"kind": {"files": {"path": "drops"}}, "streams": {"o": {"glob": "*.xlsx", "format": {"xlsx": {}}}}}),
+    );
+    let report = house.sync_one(&spec).await;
+    assert_eq!((report.rows, report.error.is_none()), (3, true));
+    let changed = report.changed.iter().find(|c| c.column == "证号").expect("told");
+    assert_eq!((changed.count, changed.first.contains("cell B2")), (3, true), "{changed:?}");
+}
