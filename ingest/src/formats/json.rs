@@ -35,17 +35,6 @@ pub(crate) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// What a document has instead, for messages.
-pub(crate) fn keys_of(document: &Value) -> String {
-    match document {
-        Value::Object(o) => {
-            format!("its fields are {}", o.keys().take(20).cloned().collect::<Vec<_>>().join(", "))
-        }
-        Value::Array(_) => "it is an array itself: leave `records` out".into(),
-        _ => "it is a single value".into(),
-    }
-}
-
 fn open(path: &Path) -> Result<Utf8, SourceError> {
     stream::utf8(File::open(path).map_err(unreadable)?)
 }

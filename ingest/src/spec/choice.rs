@@ -87,20 +87,6 @@ impl JsonPath {
             None => Ok(JsonPath(steps)),
         }
     }
-
-    /// The value at this path.
-    pub(crate) fn find<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
-        self.0.iter().try_fold(value, |v, step| v.get(step))
-    }
-
-    /// Takes the value at this path out of a document.
-    pub(crate) fn take(&self, value: &mut serde_json::Value) -> Option<serde_json::Value> {
-        let mut at = value;
-        for step in &self.0 {
-            at = at.get_mut(step)?;
-        }
-        Some(at.take())
-    }
 }
 
 impl fmt::Display for JsonPath {

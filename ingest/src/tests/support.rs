@@ -57,6 +57,7 @@ pub(crate) fn parts(folder: &Folder) -> Parts {
         outbound: Arc::new(Outbound::new(spec).unwrap()),
         clock: clock(),
         base: folder.0.as_path().into(),
+        zone: chrono_tz::Asia::Shanghai,
     }
 }
 

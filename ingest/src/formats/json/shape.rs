@@ -3,65 +3,25 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use super::value::Raw;
 use crate::error::SourceError;
 use crate::formats::columns::{TextColumns, unique_names};
 
-/// A field of a record.
-pub(crate) enum Field<'r> {
-    Tree(&'r Value),
-    Text(Raw<'r>),
-}
-
-impl<'r> Field<'r> {
-    fn landed(&self) -> Option<Cow<'r, str>> {
-        match self {
-            Field::Tree(Value::String(s)) => Some(Cow::Borrowed(s)),
-            Field::Tree(value) => super::text(value).map(Cow::Owned),
-            Field::Text(raw) => raw.landed(),
+/// Visits the fields of a record, one level of objects opened.
+fn flat(record: &Raw<'_>, visit: &mut dyn FnMut(Cow<'_, str>, Raw<'_>)) {
+    record.fields(&mut |key, value| {
+        if !value.is_object() {
+            return visit(key, value);
         }
-    }
-}
-
-/// Something that has fields.
-pub(crate) trait Record {
-    /// Visits the fields, one level of objects opened.
-    fn flat(&self, visit: &mut dyn FnMut(Cow<'_, str>, Field<'_>));
-}
-
-impl Record for Map<String, Value> {
-    fn flat(&self, visit: &mut dyn FnMut(Cow<'_, str>, Field<'_>)) {
-        for (key, value) in self {
-            match value {
-                Value::Object(inner) if !inner.is_empty() => {
-                    for (deeper, value) in inner {
-                        visit(format!("{key}_{deeper}").into(), Field::Tree(value));
-                    }
-                }
-                other => visit(key.as_str().into(), Field::Tree(other)),
-            }
-        }
-    }
-}
-
-impl Record for Raw<'_> {
-    fn flat(&self, visit: &mut dyn FnMut(Cow<'_, str>, Field<'_>)) {
-        self.fields(&mut |key, value| {
-            if !value.is_object() {
-                return visit(key, Field::Text(value));
-            }
-            let mut empty = true;
-            value.fields(&mut |deeper, value| {
-                empty = false;
-                visit(format!("{key}_{deeper}").into(), Field::Text(value));
-            });
-            if empty {
-                visit(key, Field::Text(value));
-            }
+        let mut empty = true;
+        value.fields(&mut |deeper, value| {
+            empty = false;
+            visit(format!("{key}_{deeper}").into(), value);
         });
-    }
+        if empty {
+            visit(key, value);
+        }
+    });
 }
 
 /// A value of a record that did not land as delivered, or is none that JSON knows.
@@ -85,9 +45,9 @@ impl Shape {
     ///
     /// # Errors
     /// There are more than a table may have.
-    pub(crate) fn learn(&mut self, record: &impl Record) -> Result<(), SourceError> {
+    pub(crate) fn learn(&mut self, record: &Raw<'_>) -> Result<(), SourceError> {
         let most = store::limits().columns;
-        record.flat(&mut |key, _| {
+        flat(record, &mut |key, _| {
             if self.keys.len() <= most && !self.index.contains_key(&*key) {
                 self.index.insert(key.to_string(), self.keys.len());
                 self.keys.push(key.into_owned());
@@ -112,13 +72,13 @@ impl Shape {
     }
 
     /// Adds one record as a row, and answers what of it did not land as delivered.
-    pub(crate) fn push(&self, record: &impl Record, number: i64, columns: &mut TextColumns) -> Vec<Odd> {
+    pub(crate) fn push(&self, record: &Raw<'_>, number: i64, columns: &mut TextColumns) -> Vec<Odd> {
         let mut row: Vec<Option<Option<String>>> = vec![None; self.keys.len()];
         let mut odd = Vec::new();
-        record.flat(&mut |key, field| {
+        flat(record, &mut |key, field| {
             let Some(column) = self.index.get(&*key).copied() else { return };
             let text = field.landed().map(Cow::into_owned);
-            if matches!(&field, Field::Text(raw) if raw.odd) {
+            if field.odd {
                 let how = "kept as text: NaN and Infinity are no JSON numbers";
                 odd.push(Odd { column, how, text: text.clone().unwrap_or_default() });
             }
