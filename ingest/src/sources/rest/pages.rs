@@ -202,7 +202,7 @@ impl Pages {
     /// The records of an answer. Where there are none, many APIs leave the array out.
     fn records_of(&self, url: &Url, document: Raw<'_>, said: &Said) -> Result<Vec<String>, SourceError> {
         match document.find(&self.records.0) {
-            Some(found) if found.is_array() => {
+            Some(found) if found.text.starts_with('[') => {
                 let mut records = Vec::new();
                 found.elements(&mut |record| records.push(record.text.to_owned()));
                 return Ok(records);
@@ -392,7 +392,7 @@ fn is_address(cursor: &str) -> bool {
 
 /// What a document has instead of records, for messages.
 fn fields(document: Raw<'_>) -> String {
-    if document.is_array() {
+    if document.text.starts_with('[') {
         return "it is an array itself: leave `records` out".into();
     }
     if !document.is_object() {
