@@ -13,7 +13,7 @@ WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -p
 DEMO_DIR ?= demo-company
 DEMO_FLAGS ?=
 
-.PHONY: help demo test lint bench build web tools walk e2e clean-demo
+.PHONY: help demo test lint bench build web tools fuzz walk e2e clean-demo
 
 help: ## What there is to call
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -48,6 +48,10 @@ test: build ## Every test: rooms, the walk through the line, the browser
 e2e: build ## The browser test: each persona in Chromium against the real server
 	@tests/prepare.sh browser
 	cd $(WEB) && npm run --silent e2e
+
+fuzz: build ## What nobody meant, a minute a door: SQL, files, questions, requests
+	@tests/prepare.sh test
+	GUANLAN_FUZZ_SECONDS=$${GUANLAN_FUZZ_SECONDS:-60} $(CARGO) nextest run --locked --workspace -E 'test(fuzz)' --no-capture
 
 walk: build ## One story from source to action; read tests/walk.rs first
 	@tests/prepare.sh test

@@ -14,7 +14,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 use store::{Limits, Problem, Secret, Span, StoreSpec};
+use url::Url;
 use warehouse::{Retention, Title};
+
+use crate::http::{Network, TlsSpec};
 
 /// The configuration of a site.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +35,18 @@ pub struct Config {
     #[serde(default = "this_machine", deserialize_with = "address")]
     #[schemars(example = "127.0.0.1:8080", example = "0.0.0.0:8080")]
     pub listen: String,
+    /// Certificate and key of the web server. Needed to listen beyond this machine, unless `insecure` says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+    /// Listen beyond this machine without TLS: only behind a proxy that encrypts, on a network that nobody else reads.
+    #[serde(default)]
+    pub insecure: bool,
+    /// The address that people open, such as `https://guanlan.example.com`. Requests by other names are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Proxies in front of this server, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<Network>,
     /// How long earlier versions of tables stay.
     #[serde(default)]
     pub tables: TablesConfig,
@@ -219,12 +234,45 @@ impl Config {
             let problem = Problem::new("`idle` must be longer than zero and at most `max`");
             found.push(problem.at_key("sessions").hint("sessions: { idle: 8h, max: 7d }"));
         }
+        let unlike = |url: &&String| !Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https"));
+        if let Some(url) = self.public_url.as_ref().filter(unlike) {
+            let problem = Problem::new(format!("`{url}` is not an address of the web"));
+            found.push(problem.at_key("public_url").hint("public_url: https://guanlan.example.com"));
+        }
+        if let Err(why) = self.may_listen(&self.listen) {
+            found.push(Problem::new(why).at_key("listen"));
+        }
         for name in self.channels.keys().filter(|name| !crate::project::is_name(name)) {
             let problem = Problem::new(format!("`{name}` cannot name a channel"));
             let hint = "use lower-case letters, digits and _, starting with a letter";
             found.push(problem.at_key("channels").at_key(name).hint(hint));
         }
+        for (name, channel) in &self.channels {
+            let step = |key: &str| store::Step::Key(key.to_owned());
+            let problems = rules::check_channel(channel).into_iter();
+            found.extend(problems.map(|p| p.within(step(name)).within(step("channels"))));
+        }
         found
+    }
+
+    /// Passwords and sessions do not cross a network in the clear unless someone said so.
+    ///
+    /// # Errors
+    /// What to write, when `address` is reached from other machines and there is no TLS.
+    pub fn may_listen(&self, address: &str) -> Result<(), String> {
+        let here = address.parse::<SocketAddr>().is_ok_and(|a| a.ip().to_canonical().is_loopback());
+        match here || self.tls.is_some() || self.insecure {
+            true => Ok(()),
+            false => Err(format!(
+                "listening on {address} without TLS would send passwords over the network in the clear; write \
+                 `tls: {{ certificate: server.pem, key: server.key }}`, or `insecure: true` behind a proxy that encrypts"
+            )),
+        }
+    }
+
+    /// Readers come over https: by our own TLS, or by a proxy's as `public_url` says.
+    pub fn encrypted(&self) -> bool {
+        self.tls.is_some() || self.public_url.as_ref().is_some_and(|u| u.starts_with("https:"))
     }
 
     /// Whether a part that is built once at the start would be built differently with `new`. Channels and
@@ -238,6 +286,10 @@ impl Config {
                 config.store,
                 config.metadata,
                 config.listen,
+                config.tls,
+                config.insecure,
+                config.public_url,
+                config.trusted_proxies,
                 config.query,
                 config.tables,
                 config.limits,

@@ -12,10 +12,12 @@ pub mod events;
 pub mod flow;
 pub mod jobs;
 pub mod platform;
+pub mod quarantine;
 
 pub mod cells;
 pub mod company;
 pub mod serve;
+mod troubles;
 
 pub mod cli;
 pub mod http;

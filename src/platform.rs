@@ -14,7 +14,8 @@ use access::{Audit, Outbound, Principal, Sessions, Users};
 use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
-use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock};
+use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock, SystemClock};
+use warehouse::clean::CleanReport;
 use warehouse::{Definitions, Retention, Settings, SystemTable, TableName, Warehouse, Zone, references};
 
 use crate::config::Config;
@@ -44,6 +45,10 @@ pub struct Built {
 pub struct Refined {
     pub done: Vec<String>,
     pub failures: Vec<String>,
+    /// Every cleaning that read something.
+    pub cleaned: Vec<(String, CleanReport)>,
+    /// More rows went to quarantine than the streams that they came by accept.
+    pub set_aside: bool,
 }
 
 /// Every part of a running Guanlan.
@@ -87,7 +92,9 @@ impl Platform {
         let db = Metadata::open(&folder.join(&config.metadata.path)).await?;
         let objects = Objects::open(&config.store, folder)?;
         let users = Users::open(db.clone(), clock.clone()).await?;
-        let sessions = Sessions::open(db.clone(), clock.clone(), users.clone(), config.sessions).await?;
+        // A simulated company's days are minutes, but people sign in by their own clock.
+        let wall = if demo_speed.is_some() { Arc::new(SystemClock) } else { clock.clone() };
+        let sessions = Sessions::open(db.clone(), wall, users.clone(), config.sessions).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
         let outbound = Outbound::new(config.outbound.clone())?;
         let warehouse = Warehouse::open(objects, db.clone(), clock.clone(), settings(&project)).await?;
@@ -165,7 +172,9 @@ impl Platform {
         let live = self.project();
         let held = live.held.keys().filter(|place| place.kind == Kind::Rule).map(|place| &place.name);
         let known: Vec<&str> = live.project.rules.keys().chain(held).map(String::as_str).collect();
-        self.rules.retire(&known).await?;
+        if self.rules.retire(&known).await? > 0 {
+            self.deliver_now().await?;
+        }
         Ok(())
     }
 
@@ -185,10 +194,10 @@ impl Platform {
     /// once. Called again and again it revives a schedule that a failure at the wrong moment ended.
     pub async fn keep_schedules(&self) -> Result<()> {
         let live = self.project();
-        let (now, zone) = (self.clock.now(), live.project.calendar.timezone());
+        let now = self.clock.now();
         for (name, spec) in &live.project.sources {
             if let Ok(Some(schedule)) = spec.schedule()
-                && let Some(next) = schedule.next_after(now, zone)
+                && let Some(next) = live.project.next_run(&schedule, now)
             {
                 self.queue.ensure(&Sync { source: name.clone() }, now, next).await?;
             }
@@ -196,7 +205,7 @@ impl Platform {
         let rules: BTreeMap<String, Schedule> =
             live.project.rules.values().map(|r| (r.schedule().to_string(), r.schedule())).collect();
         for (name, schedule) in rules {
-            if let Some(next) = schedule.next_after(now, zone) {
+            if let Some(next) = live.project.next_run(&schedule, now) {
                 self.queue.ensure(&Evaluate { schedule: name }, now, next).await?;
             }
         }
@@ -229,7 +238,7 @@ impl Platform {
         let Some(Ok(Some(schedule))) = live.project.sources.get(source).map(SourceSpec::schedule) else {
             return Ok(()); // removed, read by hand, or a schedule that `check` refuses
         };
-        if let Some(due) = schedule.next_after(self.clock.now(), live.project.calendar.timezone()) {
+        if let Some(due) = live.project.next_run(&schedule, self.clock.now()) {
             self.queue.push(&Sync { source: source.to_owned() }, due).await?;
         }
         Ok(())
@@ -241,7 +250,7 @@ impl Platform {
         let Some(spec) = live.project.rules.values().find(|r| r.schedule().to_string() == schedule) else {
             return Ok(false);
         };
-        if let Some(due) = spec.schedule().next_after(self.clock.now(), live.project.calendar.timezone()) {
+        if let Some(due) = live.project.next_run(&spec.schedule(), self.clock.now()) {
             self.queue.push(&Evaluate { schedule: schedule.to_owned() }, due).await?;
         }
         Ok(true)
@@ -258,23 +267,17 @@ impl Platform {
         let Some(spec) = live.project.sources.get(source) else { return Ok(None) };
         let report = self.ingest.sync(source, spec, stream, progress).await?;
         // A commit without rows counts too: a table that was emptied at its source.
-        for stream in report.streams.iter().filter(|s| s.version.is_some() || s.rejected_rows > 0) {
+        for stream in report.streams.iter().filter(|s| s.version.is_some()) {
             self.follow(Happened::Landed(stream.table.clone())).await?;
+        }
+        for stream in report.streams.iter().filter(|s| s.version.is_some() || !s.is_whole()) {
+            let outcome = if stream.error.is_some() { "failed" } else { stream.outcome().as_str() };
             self.hub.tell(
                 "job",
                 serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
-                    "table": stream.table.to_string(), "rows": stream.rows, "outcome": "ok"}),
+                    "table": stream.table.to_string(), "rows": stream.rows, "outcome": outcome,
+                    "state": stream.state(), "message": stream.error.as_ref().map(ToString::to_string)}),
             );
-        }
-        for stream in &report.streams {
-            if let Some(error) = &stream.error {
-                self.hub.tell(
-                    "job",
-                    serde_json::json!({"kind": "sync", "key": source, "stream": stream.stream,
-                        "table": stream.table.to_string(), "rows": stream.rows, "outcome": "failed",
-                        "message": error.to_string()}),
-                );
-            }
         }
         Ok(Some(report))
     }
@@ -296,13 +299,15 @@ impl Platform {
     pub async fn refine(&self) -> Result<Refined> {
         let live = self.project();
         let mut refined = Refined::default();
-        for name in live.project.cleans.keys() {
+        for (name, spec) in &live.project.cleans {
             match self.warehouse.clean(name).await {
                 Ok(report) if report.already => {}
-                Ok(report) => refined.done.push(format!(
-                    "clean.{name}: {} read, {} kept, {} quarantined",
-                    report.read, report.kept, report.rejected
-                )),
+                Ok(report) => {
+                    let stays = report.rejected - report.superseded;
+                    refined.set_aside |= !live.accepted(&spec.from).holds(stays, report.read);
+                    refined.done.push(format!("clean.{name}: {}", accounted(&report)));
+                    refined.cleaned.push((name.clone(), report));
+                }
                 Err(error) => refined.failures.push(format!("clean.{name}: {error}")),
             }
         }
@@ -360,6 +365,11 @@ impl Platform {
         Ok(pass)
     }
 
+    /// Has the deliverer look now: something was told, or someone asked for it.
+    pub async fn deliver_now(&self) -> Result<()> {
+        Ok(self.queue.push(&Deliver {}, self.clock.now()).await?)
+    }
+
     /// Sends what is due and queues itself for what is due later.
     pub async fn deliver(&self) -> Result<()> {
         let live = self.project();
@@ -388,7 +398,7 @@ impl Platform {
             .project
             .dashboards
             .iter()
-            .filter(|(_, spec)| spec.roles.is_empty() || spec.roles.iter().any(|r| who.roles.contains(r)))
+            .filter(|(_, spec)| spec.open_to(who))
             .map(|(name, spec)| (name.clone(), spec.clone()))
             .collect();
         // A page made for the caller's own role comes before those for everyone.
@@ -396,6 +406,34 @@ impl Platform {
             (spec.roles.first().is_none_or(|r| !who.roles.contains(r)), name.clone())
         });
         open
+    }
+}
+
+/// A cleaning in one line: what it read and where that went.
+pub fn accounted(report: &CleanReport) -> String {
+    let mut line = format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
+    if report.rejected > 0 {
+        line += &format!(" ({})", warehouse::clean::told(&report.quarantined));
+    }
+    if report.superseded + report.corrected > 0 {
+        let left = report.superseded + report.corrected;
+        line += &format!("; {left} of the quarantine corrected by a later row");
+    }
+    for cell in &report.adjusted {
+        let cells = if cell.count == 1 { "1 cell" } else { &format!("{} cells", cell.count) };
+        line += &format!("; `{}`: {cells} {} (first: {})", cell.column, cell.how, cell.first);
+    }
+    line
+}
+
+impl Loaded {
+    /// The share of set-aside rows that the stream of a raw table accepts.
+    pub fn accepted(&self, raw: &TableName) -> ingest::Share {
+        let streams = self.project.sources.iter().flat_map(|(source, spec)| {
+            spec.streams.iter().map(move |(stream, of)| (SourceSpec::table(source, stream), of))
+        });
+        let found = streams.filter(|(table, _)| table == raw).find_map(|(_, of)| of.accept);
+        found.unwrap_or_default().set_aside
     }
 }
 

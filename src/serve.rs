@@ -1,7 +1,6 @@
 //! Runs a platform: the HTTP door, the job runner, the watcher over the project folder, and the
 //! bridges from each room's own changes to what viewers are told. Ends in order on a signal.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use futures::StreamExt;
 use serde_json::json;
 use store::Outcome;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::http;
@@ -38,12 +38,15 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener) -> Result<()> {
     let stopping = platform.stopping.clone();
-    tokio::spawn({
+    let doors = doors()?;
+    doors.spawn({
         let stopping = stopping.clone();
+        let warehouse = platform.warehouse.clone();
         async move {
             wait_for_signal().await;
             tracing::info!("stopping: finishing what is under way");
             stopping.cancel();
+            warehouse.cancel_all();
         }
     });
     platform.keep_schedules().await?;
@@ -60,13 +63,9 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     let bridges = tokio::spawn(bridge(platform.clone()));
     let keeper = tokio::spawn(keep_schedules(platform.clone()));
 
-    let app = http::router(platform.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, app).with_graceful_shutdown({
-        let stopping = stopping.clone();
-        async move { stopping.cancelled().await }
-    });
+    let served = doors.spawn(answer(platform.clone(), listener)?);
     let served = tokio::select! {
-        served = server.into_future() => served.context("the HTTP server ended"),
+        served = served => served.context("the HTTP server ended"),
         () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => {
             tracing::warn!(seconds = DRAIN.as_secs(), "requests still open after the drain time are cut off");
             Ok(())
@@ -79,7 +78,34 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     for task in [watcher, bridges, keeper] {
         task.abort();
     }
+    doors.shutdown_background();
     served
+}
+
+/// The doors have threads of their own: whoever asks whether the server works is answered, whatever it works on.
+fn doors() -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("doors")
+        .enable_all()
+        .build()
+        .context("the threads of the HTTP server could not be started")
+}
+
+/// Answers requests until the platform stops.
+fn answer(platform: Arc<Platform>, listener: TcpListener) -> Result<impl Future<Output = ()> + Send> {
+    let config = platform.project().project.config.clone();
+    let tls = config.tls.as_ref().map(|tls| tls.acceptor(&platform.folder)).transpose()?;
+    let listener = listener.into_std().context("the listening socket")?;
+    Ok(async move {
+        let router = http::router(platform.clone());
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                http::serve(listener, router, tls, &config.limits, platform.stopping.clone()).await
+            }
+            Err(error) => tracing::error!(error = %error, "the listening socket could not be used"),
+        }
+    })
 }
 
 async fn wait_for_signal() {

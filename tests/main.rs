@@ -6,5 +6,10 @@
 mod anomalies;
 mod architecture;
 mod bad_input;
+mod doors;
+mod fuzz;
+mod ledger;
+mod numbers;
 mod support;
+mod telling;
 mod walk;

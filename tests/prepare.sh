@@ -52,7 +52,7 @@ case $step in
     [ "$minor" -ge 95 ] || { echo "error: $(cargo --version) is too old. hint: rustup update stable (1.95 or newer)" >&2; exit 2; }
     ;;
   test)
-    apt_install postgresql mariadb-server python3-venv
+    apt_install postgresql mariadb-server python3-venv openssl
     python_package moto-5.2.5 'moto[s3,server]==5.2.5'
     ;;
   browser)

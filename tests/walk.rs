@@ -137,7 +137,8 @@ async fn lands_everything_although_killed(guanlan: &Guanlan<'_>) {
         child.kill().expect("killed or ended");
         let _ = child.wait();
     }
-    guanlan.ok(&["sync"]);
+    let (code, all) = guanlan.fails(&["sync"]);
+    assert_eq!(code, 3, "done, and one order is in quarantine: {all}");
     let counts = guanlan.sql("select count(*), count(distinct id), min(id), max(id) from raw.oa_approvals");
     assert_eq!(json!(counts[0]), json!([APPROVALS, APPROVALS, 1, APPROVALS]));
 }

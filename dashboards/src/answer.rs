@@ -61,6 +61,10 @@ pub struct Evidence {
     /// Page filters that this tile does not follow, because its metric lacks the dimension.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ignored_filters: BTreeSet<String>,
+    /// The comparison is incomplete: the data does not reach back over the whole range compared to, or a period
+    /// that still runs would stand beside whole ones. No percentage may be computed from it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     /// The range compared to, as the warehouse cut it.
     #[serde(skip)]
     pub(crate) previous: Option<Range>,
@@ -80,7 +84,7 @@ pub struct TableState {
 pub struct TileFailure {
     /// Always false.
     pub ok: bool,
-    /// For programs: `not_permitted`, `no_table`, `unknown_metric`, `bad_range`, `timeout`, `cancelled`, `unavailable`,
+    /// For programs: `not_permitted`, `no_table`, `unknown_metric`, `bad_range`, `definition`, `timeout`, `cancelled`, `unavailable`,
     /// `memory` or `query`.
     pub code: &'static str,
     /// What happened.
@@ -96,7 +100,7 @@ pub struct TileFailure {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct KpiContent {
     pub value: Option<f64>,
-    /// The value of the range compared to.
+    /// The value of the range compared to; None where that is not known whole, see `incomplete`.
     pub previous: Option<f64>,
     pub target: Option<f64>,
     pub spark: Vec<SparkPoint>,
@@ -127,10 +131,15 @@ pub struct LineContent {
 pub struct Series {
     /// Value of the dimension; None when it is missing there, or when the tile is not split.
     pub key: Option<String>,
+    /// What the value is called, where it has a title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub title: Option<Title>,
     /// True for the curve of all values without a curve of their own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub other: bool,
-    /// The value over the whole range, where buckets add up to it.
+    /// The value over the whole range: of a curve of one value of a dimension, by which the curves are ranked;
+    /// of others where buckets add up to it.
     pub total: Option<f64>,
     pub points: Vec<Point>,
 }
@@ -161,6 +170,10 @@ pub struct BarContent {
 pub struct Bar {
     /// Value of the dimension; None when it is missing there.
     pub key: Option<String>,
+    /// What the value is called, where it has a title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub title: Option<Title>,
     pub value: Option<f64>,
     /// The value of the range compared to.
     pub previous: Option<f64>,
@@ -182,6 +195,10 @@ pub struct ColumnTitle {
     #[schemars(with = "Option<String>")]
     pub unit: Option<MetricUnit>,
     pub kind: ColumnKind,
+    /// Of a dimension: value → what it is called, for those of the rows that have a title.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, BTreeMap<String, String>>")]
+    pub titles: BTreeMap<String, Title>,
 }
 
 /// What a column of a table tile holds.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use store::{Problem, Step, nearest};
+use store::{Problem, Step, limits, nearest};
 use warehouse::metric::MetricSpec;
 use warehouse::{Calendar, Range, TableName};
 
@@ -18,7 +18,8 @@ pub fn check(spec: &DashboardSpec, metrics: &BTreeMap<String, MetricSpec>) -> Ve
     filters(spec, metrics, &mut found);
     rows(spec, &mut found);
     ids(spec, &mut found);
-    for placed in spec.placed() {
+    // What is wrong with a broken tile was told when it was read.
+    for placed in spec.placed().into_iter().filter(|placed| !matches!(placed.tile, Tile::Broken(_))) {
         let mut inner = Vec::new();
         tile(placed.tile, metrics, &mut inner);
         found.extend(inner.into_iter().map(|p| below(p, &placed)));
@@ -31,6 +32,7 @@ pub fn tables_behind(spec: &DashboardSpec, metrics: &BTreeMap<String, MetricSpec
     spec.rows
         .iter()
         .flatten()
+        .filter(|tile| !matches!(tile, Tile::Broken(_)))
         .flat_map(Tile::metrics)
         .filter_map(|name| metrics.get(name))
         .flat_map(|metric| metric.tables(metrics))
@@ -142,6 +144,15 @@ fn tile(tile: &Tile, metrics: &BTreeMap<String, MetricSpec>, found: &mut Vec<Pro
             }
         }
     }
+    let (most, most_values) = (limits().filters, limits().filter_values);
+    if frame.filters.len() > most || frame.filters.values().map(Vec::len).sum::<usize>() > most_values {
+        let message = format!("a tile has at most {most} filters with {most_values} values together");
+        found.push(
+            Problem::new(message)
+                .at_key("filters")
+                .hint("mark the rows in the model, and filter by the mark"),
+        );
+    }
     for (dimension, values) in frame.filters {
         for metric in &known {
             if let Some(problem) = missing_dimension(metric, dimension, metrics) {
@@ -164,7 +175,7 @@ fn limit(tile: &Tile, found: &mut Vec<Problem>) {
     let (given, most) = match tile {
         Tile::Bar(t) => (t.limit, 100),
         Tile::Table(t) => (t.limit, 500),
-        Tile::Kpi(_) | Tile::Line(_) => return,
+        Tile::Kpi(_) | Tile::Line(_) | Tile::Broken(_) => return,
     };
     if given.is_some_and(|n| n == 0 || n > most) {
         found.push(Problem::new(format!("`limit` must be between 1 and {most}")).at_key("limit"));
@@ -179,6 +190,11 @@ fn known_metrics<'a>(
 ) -> Vec<&'a str> {
     let many = matches!(tile, Tile::Table(_));
     let names = tile.metrics();
+    let most = limits().filters;
+    if names.len() > most || tile.by().len() > most {
+        found.push(Problem::new(format!("a tile has at most {most} metrics and {most} dimensions")));
+        return Vec::new();
+    }
     if names.is_empty() {
         found.push(Problem::new("a table needs at least one metric").at_key("metrics"));
     }

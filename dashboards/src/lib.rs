@@ -28,5 +28,5 @@ pub use answer::{
 pub use check::{check, tables_behind};
 pub use error::Error;
 pub use page::{Dashboards, PageAsk, PageCompare};
-pub use spec::{BarTile, DashboardSpec, KpiTile, LineTile, TableTile, Tile};
+pub use spec::{BarTile, BrokenTile, Chosen, DashboardSpec, KpiTile, LineTile, TableTile, Tile};
 pub use view::{FilterView, MetricView, PageView, TileView};

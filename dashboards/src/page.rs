@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use access::Principal;
+use chrono::Datelike;
 use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{SharedClock, Timestamp};
+use store::{SharedClock, Timestamp, limits};
 use warehouse::metric::{Compare, Grain, Period};
 use warehouse::{Calendar, Range, Warehouse};
 
@@ -14,7 +15,7 @@ use crate::answer::{PageAnswer, TileAnswer, TileFailure};
 use crate::error::Error;
 use crate::period;
 use crate::reader::{Reader, State};
-use crate::spec::{DashboardSpec, Placed};
+use crate::spec::{Chosen, DashboardSpec, Placed};
 use crate::tile::{self, Asking};
 
 /// What a reader asks of a page.
@@ -31,8 +32,8 @@ pub struct PageAsk {
     pub compare: Option<PageCompare>,
     /// Bucket length of all curves; chosen by the range if absent.
     pub grain: Option<Grain>,
-    /// Dimension → values.
-    pub filters: BTreeMap<String, Vec<String>>,
+    /// Dimension → values; null is "no value".
+    pub filters: Chosen,
     /// Ids of the tiles asked for; all if absent.
     pub tiles: Option<Vec<String>>,
 }
@@ -76,6 +77,7 @@ impl Dashboards {
             let roles = spec.roles.iter().map(|r| format!("{r:?}").to_lowercase());
             return Err(Error::NotPermitted { roles: roles.collect::<Vec<_>>().join(", ") });
         }
+        bounded(ask)?;
         let now = self.clock.now();
         let calendar = self.warehouse.calendar().clone();
         let page = Page { ask, spec, now, calendar: &calendar };
@@ -146,7 +148,14 @@ impl Page<'_> {
     /// The range, and the calendar period that it was asked as.
     fn range(&self) -> Result<(Range, Option<Period>), Error> {
         match (self.ask.from, self.ask.to) {
-            (Some(from), Some(to)) if from < to => Ok((Range { from, to }, None)),
+            (Some(from), Some(to))
+                if from < to && [from, to].iter().all(|t| (1..=9999).contains(&t.year())) =>
+            {
+                Ok((Range { from, to }, None))
+            }
+            (Some(from), Some(to)) if from < to => {
+                Err(Error::Ask { message: "`from` and `to` must lie in the years 1 to 9999".into() })
+            }
             (Some(_), Some(_)) => Err(Error::Ask { message: "`from` must be before `to`; swap them".into() }),
             (None, None) => {
                 let text = self.ask.range.as_deref().unwrap_or(&self.spec.range);
@@ -165,6 +174,20 @@ impl Page<'_> {
             Some(PageCompare::LastYear) => Some(Compare::LastYear),
         }
     }
+}
+
+/// Refuses more filters than any page has, before every tile asks with them.
+fn bounded(ask: &PageAsk) -> Result<(), Error> {
+    let values: usize = ask.filters.values().map(Vec::len).sum();
+    let (filters, most, most_values) = (ask.filters.len(), limits().filters, limits().filter_values);
+    if filters > most || values > most_values {
+        return Err(Error::Ask {
+            message: format!(
+                "the page is filtered by {filters} dimensions with {values} values, at most {most} with {most_values} are allowed; choose fewer"
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn wanted<'a>(spec: &'a DashboardSpec, ask: &PageAsk) -> Result<Vec<Placed<'a>>, Error> {

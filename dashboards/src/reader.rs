@@ -187,6 +187,7 @@ impl Evidence {
             self.query_id.clone_from(&hit.answer.query_id);
         }
         self.previous = self.previous.or(hit.answer.previous_range);
+        self.incomplete |= hit.answer.incomplete;
         self.cached = hit.cached && (first || self.cached);
         self.as_of = match (self.as_of, hit.answer.as_of) {
             (Some(a), Some(b)) => Some(a.min(b)),

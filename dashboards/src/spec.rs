@@ -11,6 +11,9 @@ use warehouse::metric::{Compare, Grain};
 /// Columns of the page grid.
 pub(crate) const PAGE_WIDTH: u8 = 12;
 
+/// Dimension → values chosen; None is "no value".
+pub type Chosen = BTreeMap<String, Vec<Option<String>>>;
+
 /// One page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +53,25 @@ pub enum Tile {
     Bar(BarTile),
     /// Metrics side by side, one row for each value of some dimensions.
     Table(TableTile),
+    /// A tile whose definition is wrong, on a page of which no good version is known: it says what is wrong, the
+    /// others show their numbers. Never written in a file.
+    #[serde(skip)]
+    Broken(BrokenTile),
+}
+
+/// What is wrong with a tile, where the tile would stand.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BrokenTile {
+    /// The kind that its definition names, as far as it can be read.
+    pub kind: String,
+    pub metric: Option<String>,
+    pub id: Option<String>,
+    pub width: Option<u8>,
+    pub title: Option<Title>,
+    /// What is wrong, with file, line and column.
+    pub detail: String,
+    pub hint: Option<String>,
+    filters: Chosen,
 }
 
 /// One value with its change and a small curve.
@@ -70,9 +92,9 @@ pub struct KpiTile {
     /// Time range of this tile, whatever the reader chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
-    /// Dimension → values: only rows with one of these values count.
+    /// Dimension → values (null is "no value"): only rows with one of these values count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub filters: BTreeMap<String, Vec<String>>,
+    pub filters: Chosen,
 }
 
 /// A curve over time.
@@ -99,9 +121,9 @@ pub struct LineTile {
     /// Time range of this tile, whatever the reader chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
-    /// Dimension → values: only rows with one of these values count.
+    /// Dimension → values (null is "no value"): only rows with one of these values count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub filters: BTreeMap<String, Vec<String>>,
+    pub filters: Chosen,
 }
 
 /// The largest values of a dimension.
@@ -127,9 +149,9 @@ pub struct BarTile {
     /// Time range of this tile, whatever the reader chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
-    /// Dimension → values: only rows with one of these values count.
+    /// Dimension → values (null is "no value"): only rows with one of these values count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub filters: BTreeMap<String, Vec<String>>,
+    pub filters: Chosen,
 }
 
 /// Metrics side by side.
@@ -156,9 +178,9 @@ pub struct TableTile {
     /// Time range of this tile, whatever the reader chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
-    /// Dimension → values: only rows with one of these values count.
+    /// Dimension → values (null is "no value"): only rows with one of these values count.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub filters: BTreeMap<String, Vec<String>>,
+    pub filters: Chosen,
 }
 
 /// What all tiles have.
@@ -168,7 +190,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) width: Option<u8>,
     pub(crate) title: Option<&'a Title>,
     pub(crate) range: Option<&'a str>,
-    pub(crate) filters: &'a BTreeMap<String, Vec<String>>,
+    pub(crate) filters: &'a Chosen,
 }
 
 macro_rules! frame {
@@ -183,10 +205,44 @@ macro_rules! frame {
     };
 }
 
+impl BrokenTile {
+    /// Keeps of a definition what can be read of it: kind, metric, id, width and title.
+    pub fn of(written: &serde_json::Value, detail: String, hint: Option<String>) -> Self {
+        let entry = written.as_object().and_then(|object| object.iter().next());
+        let key = |name: &str| entry.and_then(|(_, settings)| settings.get(name));
+        let text = |name: &str| key(name).and_then(|value| value.as_str()).map(str::to_owned);
+        Self {
+            kind: entry.map(|(kind, _)| kind.clone()).unwrap_or_default(),
+            metric: text("metric"),
+            id: text("id")
+                .filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')),
+            width: key("width")
+                .and_then(|w| u8::try_from(w.as_u64()?).ok())
+                .filter(|w| (1..=PAGE_WIDTH).contains(w)),
+            title: key("title").and_then(|title| serde_json::from_value(title.clone()).ok()),
+            detail,
+            hint,
+            filters: Chosen::new(),
+        }
+    }
+}
+
 impl Tile {
+    /// The same tile as one that only says what is wrong with it.
+    pub fn broken(&self, detail: String, hint: Option<String>) -> Self {
+        let written = serde_json::to_value(self).unwrap_or_default();
+        Tile::Broken(BrokenTile::of(&written, detail, hint))
+    }
+
     /// The YAML key of this kind.
     pub fn kind(&self) -> &'static str {
         match self {
+            Tile::Broken(t) => match t.kind.as_str() {
+                "line" => "line",
+                "bar" => "bar",
+                "table" => "table",
+                _ => "kpi",
+            },
             Tile::Kpi(_) => "kpi",
             Tile::Line(_) => "line",
             Tile::Bar(_) => "bar",
@@ -201,13 +257,14 @@ impl Tile {
             Tile::Line(t) => vec![&t.metric],
             Tile::Bar(t) => vec![&t.metric],
             Tile::Table(t) => t.metrics.iter().map(String::as_str).collect(),
+            Tile::Broken(t) => t.metric.as_deref().into_iter().collect(),
         }
     }
 
     /// Dimensions it splits by.
     pub fn by(&self) -> Vec<&str> {
         match self {
-            Tile::Kpi(_) => Vec::new(),
+            Tile::Kpi(_) | Tile::Broken(_) => Vec::new(),
             Tile::Line(t) => t.by.as_deref().into_iter().collect(),
             Tile::Bar(t) => vec![&t.by],
             Tile::Table(t) => t.by.iter().map(String::as_str).collect(),
@@ -217,7 +274,7 @@ impl Tile {
     /// So many bars or rows.
     pub fn limit(&self) -> Option<usize> {
         match self {
-            Tile::Kpi(_) | Tile::Line(_) => None,
+            Tile::Kpi(_) | Tile::Line(_) | Tile::Broken(_) => None,
             Tile::Bar(t) => Some(t.limit.unwrap_or(10).clamp(1, 100)),
             Tile::Table(t) => Some(t.limit.unwrap_or(50).clamp(1, 500)),
         }
@@ -229,6 +286,13 @@ impl Tile {
             Tile::Line(t) => frame!(t),
             Tile::Bar(t) => frame!(t),
             Tile::Table(t) => frame!(t),
+            Tile::Broken(t) => Frame {
+                id: t.id.as_deref(),
+                width: t.width,
+                title: t.title.as_ref(),
+                range: None,
+                filters: &t.filters,
+            },
         }
     }
 }

@@ -94,7 +94,7 @@ fn metrics() -> BTreeMap<String, MetricSpec> {
     let orders = |measure: Value| {
         metric(json!({
             "title": {"zh": "数", "en": "Number"}, "table": "mart.orders", "measure": measure, "time": "at",
-            "dimensions": {"region": {"zh": "地区", "en": "Region"}}, "unit": "cny", "direction": "up", "target": 500.0
+            "dimensions": {"region": {"title": {"zh": "地区", "en": "Region"}, "titles": {"north": {"zh": "北", "en": "North"}}}}, "unit": "cny", "direction": "up", "target": 500.0
         }))
     };
     let mut nowhere = orders(json!({"count": {}}));
@@ -105,6 +105,12 @@ fn metrics() -> BTreeMap<String, MetricSpec> {
         ("revenue".into(), orders(json!({"sum": {"column": "amount"}}))),
         ("orders".into(), orders(json!({"count": {}}))),
         ("largest".into(), orders(json!({"maximum": {"column": "amount"}}))),
+        (
+            "share".into(),
+            orders(
+                json!({"ratio": {"numerator": {"count": {"where": "amount > 0"}}, "denominator": {"count": {}}}}),
+            ),
+        ),
         ("nowhere".into(), nowhere),
         ("flat".into(), flat),
     ])
@@ -153,7 +159,8 @@ async fn a_kpi_shows_value_previous_target_and_curve() {
 #[tokio::test]
 async fn a_year_so_far_is_compared_to_the_same_days_of_the_year_before() {
     let site = Site::open("year").await;
-    site.land(&[(0, "east", 100.0), (100, "east", 7.0), (365, "east", 40.0)]).await;
+    // The last one only says that the data reaches back over the year before.
+    site.land(&[(0, "east", 100.0), (100, "east", 7.0), (365, "east", 40.0), (460, "east", 1.0)]).await;
     let mut spec =
         spec(json!([[{"kpi": {"metric": "revenue"}}, {"kpi": {"metric": "revenue", "range": "now/M"}}]]));
     spec.range = "now/y".into();
@@ -182,8 +189,13 @@ async fn a_split_line_shows_the_five_largest_and_the_rest() {
     let all: f64 = series.as_array().unwrap().iter().filter_map(|s| s["total"].as_f64()).sum();
     assert_eq!(all, 860.0, "the curves add up to everything: {series}");
     let keys: Vec<Option<&str>> = series.as_array().unwrap().iter().map(|s| s["key"].as_str()).collect();
-    assert_eq!(keys, [Some("r8"), Some("r7"), Some("r6"), Some("r5"), None], "{series}");
-    assert_eq!(series[4]["other"], true);
+    assert_eq!(keys, [None, Some("r8"), Some("r7"), Some("r6"), Some("r5"), None], "{series}");
+    assert_eq!(
+        (series[0]["total"].clone(), series[0]["other"].clone()),
+        (json!(500.0), Value::Null),
+        "no region"
+    );
+    assert_eq!((series[5]["total"].clone(), series[5]["other"].clone()), (json!(100.0), json!(true)));
     let one = json_of(&page, "r1c2");
     assert_eq!(one["line"]["series"][0]["total"], 860.0);
     assert_eq!(one["line"]["grain"], "day");
@@ -202,12 +214,14 @@ async fn bars_and_tables_are_ordered_by_value() {
     assert_eq!(
         bars,
         json!([
-            {"key": "west", "value": 51.0, "previous": null}, {"key": "north", "value": 20.0, "previous": null}
+            {"key": "west", "value": 51.0, "previous": null},
+            {"key": "north", "title": {"zh": "北", "en": "North"}, "value": 20.0, "previous": null}
         ])
     );
     let table = json_of(&page, "r2c1")["table"].clone();
     assert_eq!(table["rows"], json!([["west", 51.0, 2.0, 50.0], ["north", 20.0, 1.0, 20.0]]));
     assert_eq!(table["columns"][0]["kind"], "dimension");
+    assert_eq!(table["columns"][0]["titles"], json!({"north": {"zh": "北", "en": "North"}}));
     assert_eq!(table["columns"][1]["unit"], "cny");
 }
 
@@ -254,7 +268,7 @@ async fn filters_of_the_page_reach_the_tiles_that_can_follow() {
     let site = Site::open("filters").await;
     site.land(&[(1, "east", 5.0), (1, "west", 7.0)]).await;
     let spec = spec(json!([[{"kpi": {"metric": "revenue"}}, {"kpi": {"metric": "flat"}}]]));
-    let filters = BTreeMap::from([("region".to_owned(), vec!["west".to_owned()])]);
+    let filters = BTreeMap::from([("region".to_owned(), vec![Some("west".to_owned())])]);
     let page = site.page(&spec, &PageAsk { filters, ..PageAsk::default() }).await;
     assert_eq!(json_of(&page, "r1c1")["kpi"]["value"], 7.0);
     let flat = json_of(&page, "r1c2");
@@ -300,7 +314,12 @@ fn a_view_lays_out_ids_widths_and_titles() {
         "rows": [[{"kpi": {"metric": "revenue"}}, {"line": {"metric": "orders", "width": 8, "id": "trend"}}, {"kpi": {"metric": "gone"}}]]
     }))
     .unwrap();
-    let view = serde_json::to_value(PageView::new("p", &spec, &metrics())).unwrap();
+    let view = serde_json::to_value(PageView::new(
+        "p",
+        &spec,
+        &Definitions { metrics: metrics(), ..Definitions::default() },
+    ))
+    .unwrap();
     let tiles = &view["rows"][0];
     assert_eq!((tiles[0]["id"].clone(), tiles[0]["width"].clone()), (json!("r1c1"), json!(2)));
     assert_eq!((tiles[1]["id"].clone(), tiles[1]["width"].clone()), (json!("trend"), json!(8)));
@@ -311,4 +330,86 @@ fn a_view_lays_out_ids_widths_and_titles() {
     let said: Vec<String> = check(&spec, &metrics()).iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 1);
     assert!(said[0].starts_with("rows[0][2].kpi.metric: there is no metric `gone`"), "{said:?}");
+}
+
+#[tokio::test]
+async fn the_curves_of_a_share_are_those_of_its_bars() {
+    let site = Site::open("curves").await;
+    // r0: a share of 20 % on thirty days. r1 to r6: 90 %, on two days only. By sums of days r0 would come first.
+    let mut orders: Vec<(i64, String, f64)> = Vec::new();
+    for day in 1..=30 {
+        orders.extend((0..5).map(|n| (day, "r0".to_owned(), if n == 0 { 1.0 } else { 0.0 })));
+    }
+    for region in 1..=6 {
+        for day in 1..=2 {
+            orders.extend((0..10).map(|n| (day, format!("r{region}"), if n < 9 { 1.0 } else { 0.0 })));
+        }
+    }
+    let orders: Vec<(i64, &str, f64)> = orders.iter().map(|(d, r, a)| (*d, r.as_str(), *a)).collect();
+    site.land(&orders).await;
+    let mut spec = spec(json!([[
+        {"line": {"metric": "share", "by": "region", "grain": "day"}}, {"bar": {"metric": "share", "by": "region", "limit": 5}}
+    ]]));
+    spec.range = "30d".into();
+    let page = site.page(&spec, &PageAsk::default()).await;
+    let (line, bar) = (json_of(&page, "r1c1"), json_of(&page, "r1c2"));
+    let keys = |list: &Value| -> Vec<Value> {
+        list.as_array().unwrap().iter().map(|one| one["key"].clone()).collect()
+    };
+    let curves = keys(&line["line"]["series"]);
+    assert_eq!(curves[..5], keys(&bar["bar"]["bars"])[..], "{line}");
+    assert!(!curves[..5].contains(&json!("r0")) && line["line"]["series"][5]["other"] == true);
+    assert_eq!(line["line"]["series"][0]["total"], 0.9);
+}
+
+#[tokio::test]
+async fn a_comparison_with_days_before_the_data_is_incomplete() {
+    let site = Site::open("incomplete").await;
+    site.land(&[(1, "east", 10.0), (9, "east", 3.0)]).await;
+    let spec = spec(json!([[
+        {"kpi": {"metric": "revenue"}}, {"bar": {"metric": "revenue", "by": "region"}}, {"line": {"metric": "revenue"}}
+    ]]));
+    let ask = |range: &str| PageAsk {
+        range: Some(range.into()),
+        compare: Some(PageCompare::Previous),
+        ..PageAsk::default()
+    };
+    let page = site.page(&spec, &ask("7d")).await;
+    let kpi = json_of(&page, "r1c1");
+    assert_eq!((kpi["kpi"]["value"].clone(), kpi["kpi"]["previous"].clone()), (json!(10.0), Value::Null));
+    assert_eq!(kpi["incomplete"], true);
+    assert_eq!(json_of(&page, "r1c2")["bar"]["bars"][0]["previous"], Value::Null);
+    let points = json_of(&page, "r1c3")["line"]["series"][0]["points"].clone();
+    let known: Vec<&Value> = points.as_array().unwrap().iter().filter(|p| !p["prev"].is_null()).collect();
+    assert_eq!(known.iter().filter_map(|p| p["prev"].as_f64()).sum::<f64>(), 3.0, "{points}");
+    assert!(known.len() < points.as_array().unwrap().len(), "days before the first order are not zero");
+    let page = site.page(&spec, &ask("4d")).await;
+    let kpi = json_of(&page, "r1c1");
+    assert_eq!((kpi["kpi"]["previous"].clone(), kpi["incomplete"].clone()), (json!(0.0), Value::Null));
+    // A page wholly before the data.
+    let early = site.page(&spec, &ask("2024-01-01..2024-02-01")).await;
+    assert_eq!(json_of(&early, "r1c1")["kpi"]["value"], Value::Null);
+    let points = json_of(&early, "r1c3")["line"]["series"][0]["points"].clone();
+    assert!(points.as_array().unwrap().iter().all(|p| p["v"].is_null()), "{points}");
+}
+
+#[tokio::test]
+async fn no_value_is_a_value_to_filter_by_and_too_many_are_refused() {
+    let site = Site::open("null").await;
+    site.land(&[(1, "east", 5.0), (1, "", 7.0)]).await;
+    let spec = spec(json!([[
+        {"kpi": {"metric": "revenue"}}, {"kpi": {"metric": "revenue", "filters": {"region": [null, "east"]}}}
+    ]]));
+    let filters = BTreeMap::from([("region".to_owned(), vec![None])]);
+    let page = site.page(&spec, &PageAsk { filters, ..PageAsk::default() }).await;
+    assert_eq!(json_of(&page, "r1c1")["kpi"]["value"], 7.0);
+    assert_eq!(json_of(&page, "r1c2")["kpi"]["value"], 7.0, "both filters count");
+    let many = |filters: usize, values: usize| PageAsk {
+        filters: (0..filters).map(|n| (format!("d{n}"), vec![Some("v".into()); values])).collect(),
+        ..PageAsk::default()
+    };
+    for ask in [many(2_000, 1), many(1, 2_001)] {
+        let answer = site.dashboards.answer(&admin(), &spec, &ask).await;
+        assert!(matches!(answer, Err(Error::Ask { .. })), "refused before any tile asks");
+    }
 }

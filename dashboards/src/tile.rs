@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use access::Principal;
 use futures::try_join;
-use warehouse::Range;
+use store::limits;
 use warehouse::metric::{
     Compare, Filter, Grain, Measure, MetricAnswer, MetricQuery, MetricRow, Order, Period, Term,
 };
+use warehouse::{Range, Title};
 
 use crate::answer::{
     Bar, BarContent, Cell, ColumnKind, ColumnTitle, Evidence, KpiContent, LineContent, Point, Series,
@@ -16,7 +17,7 @@ use crate::answer::{
 };
 use crate::period;
 use crate::reader::{Hit, Reader, State};
-use crate::spec::{BarTile, KpiTile, LineTile, TableTile, Tile};
+use crate::spec::{BarTile, Chosen, KpiTile, LineTile, TableTile, Tile};
 
 /// Curves of a split line; the rest is one more.
 const CURVES: usize = 5;
@@ -35,7 +36,7 @@ pub(crate) struct Asking<'a> {
     /// Bucket length the reader chose for every curve of the page.
     pub(crate) grain: Option<Grain>,
     /// Filters the reader chose for the page.
-    pub(crate) filters: &'a BTreeMap<String, Vec<String>>,
+    pub(crate) filters: &'a Chosen,
 }
 
 /// Answers one tile.
@@ -54,6 +55,15 @@ pub(crate) async fn answer(tile: &Tile, asking: &Asking<'_>) -> Result<TileData,
         Tile::Line(line) => data.line = Some(asking.line(line, evidence).await?),
         Tile::Bar(bar) => data.bar = Some(asking.bar(bar, evidence).await?),
         Tile::Table(table) => data.table = Some(asking.table(table, evidence).await?),
+        Tile::Broken(broken) => {
+            return Err(TileFailure {
+                ok: false,
+                code: "definition",
+                detail: broken.detail.clone(),
+                hint: broken.hint.clone(),
+                query_id: None,
+            });
+        }
     }
     Ok(data)
 }
@@ -92,18 +102,36 @@ impl Asking<'_> {
             let rows: Vec<&MetricRow> = answer.rows.iter().collect();
             return Ok(LineContent { grain, series: vec![series(None, &rows, measure)] });
         };
-        // Comparing every curve with its past would double them: nobody could read that.
-        let split =
-            MetricQuery { by: vec![dimension.clone()], limit: Some(CURVES), compare: None, ..curve.clone() };
+        // The curves shown are the bars that a bar tile shows: the largest by their value over the range. Comparing
+        // each with its past would double them: nobody could read that.
+        let lead = MetricQuery {
+            by: vec![dimension.clone()],
+            order: Order::ValueDesc,
+            limit: Some(CURVES),
+            compare: None,
+            ..self.whole(&tile.metric, &tile.filters)
+        };
+        let lead = self.hit(lead, evidence).await?;
+        let shown: Vec<Option<String>> = lead.rows.iter().map(first_key).collect();
+        let only = |exclude| {
+            let mut query = MetricQuery { compare: None, ..curve.clone() };
+            query.filters.push(Filter { dimension: dimension.clone(), values: shown.clone(), exclude });
+            query
+        };
+        let split = MetricQuery { by: vec![dimension.clone()], ..only(false) };
         let answer = self.hit(split, evidence).await?;
-        let mut curves = split_series(&answer, measure);
+        let mut curves: Vec<Series> = lead
+            .rows
+            .iter()
+            .map(|top| {
+                let key = first_key(top);
+                let rows: Vec<&MetricRow> = answer.rows.iter().filter(|row| first_key(row) == key).collect();
+                let title = title_of(&lead, dimension, key.as_deref());
+                Series { title, total: top.value, ..series(key, &rows, None) }
+            })
+            .collect();
         if curves.len() >= CURVES {
-            // A missing value cannot be excluded by name, so it belongs to the rest.
-            curves.retain(|c| c.key.is_some());
-            let shown = curves.iter().filter_map(|c| c.key.clone()).collect();
-            let mut rest = MetricQuery { compare: None, ..curve };
-            rest.filters.push(Filter { dimension: dimension.clone(), values: shown, exclude: true });
-            let answer = self.hit(rest, evidence).await?;
+            let answer = self.hit(only(true), evidence).await?;
             let rows: Vec<&MetricRow> = answer.rows.iter().collect();
             let rest = Series { other: true, ..series(None, &rows, measure) };
             if rest.points.iter().any(|p| p.v.is_some_and(|v| v != 0.0)) {
@@ -124,7 +152,11 @@ impl Asking<'_> {
         let bars = answer
             .rows
             .iter()
-            .map(|row| Bar { key: first_key(row), value: row.value, previous: row.previous })
+            .map(|row| {
+                let key = first_key(row);
+                let title = title_of(&answer, &tile.by, key.as_deref());
+                Bar { key, title, value: row.value, previous: row.previous }
+            })
             .collect();
         Ok(BarContent { bars })
     }
@@ -150,17 +182,22 @@ impl Asking<'_> {
                 compare: None,
                 ..self.whole(metric, &tile.filters)
             };
-            query.filters.extend(keys_of(&lead, &tile.by));
+            let keys = keys_of(&lead, &tile.by);
+            // They only spare work: more of them than a question may have are left out.
+            let values: usize = query.filters.iter().chain(&keys).map(|filter| filter.values.len()).sum();
+            if values <= limits().filter_values && query.filters.len() + keys.len() <= limits().filters {
+                query.filters.extend(keys);
+            }
             answers.push(self.hit(query, evidence).await?);
         }
         for answer in &answers {
             values.push(answer.rows.iter().map(|r| (r.by.as_slice(), r.value)).collect());
         }
         let rows = lead.rows.iter().map(|row| table_row(row, &values)).collect();
-        Ok(TableContent { columns: self.columns(tile), rows })
+        Ok(TableContent { columns: self.columns(tile, &lead), rows })
     }
 
-    fn columns(&self, tile: &TableTile) -> Vec<ColumnTitle> {
+    fn columns(&self, tile: &TableTile, lead: &MetricAnswer) -> Vec<ColumnTitle> {
         let metrics = self.state.metrics();
         let titles = tile.metrics.first().and_then(|m| metrics.get(m)).map(|m| m.dimensions(metrics));
         let dimensions = tile.by.iter().map(|name| ColumnTitle {
@@ -168,18 +205,20 @@ impl Asking<'_> {
             title: titles.as_ref().and_then(|t| t.get(name)).cloned().unwrap_or_else(|| name.as_str().into()),
             unit: None,
             kind: ColumnKind::Dimension,
+            titles: lead.titles.get(name).cloned().unwrap_or_default(),
         });
         let numbers = tile.metrics.iter().map(|name| ColumnTitle {
             name: name.clone(),
             title: metrics.get(name).map_or_else(|| name.as_str().into(), |m| m.title.clone()),
             unit: metrics.get(name).map(|m| m.unit),
             kind: ColumnKind::Metric,
+            titles: BTreeMap::new(),
         });
         dimensions.chain(numbers).collect()
     }
 
     /// One value over the range.
-    fn whole(&self, metric: &str, fixed: &BTreeMap<String, Vec<String>>) -> MetricQuery {
+    fn whole(&self, metric: &str, fixed: &Chosen) -> MetricQuery {
         MetricQuery {
             filters: self.filters_of(metric, fixed),
             compare: self.compare,
@@ -190,18 +229,13 @@ impl Asking<'_> {
 
     /// The value in each bucket of the range. A small curve and a large one of the same metric are the
     /// same question, so that a page asks it once.
-    fn curve(
-        &self,
-        metric: &str,
-        fixed: &BTreeMap<String, Vec<String>>,
-        grain: Option<Grain>,
-    ) -> MetricQuery {
+    fn curve(&self, metric: &str, fixed: &Chosen, grain: Option<Grain>) -> MetricQuery {
         let grain = period::grain(self.grain.or(grain), &self.range, self.state.finest(metric));
         MetricQuery { grain: Some(grain), ..self.whole(metric, fixed) }
     }
 
     /// The tile's own filters and those of the page that the metric can follow, in a fixed order.
-    fn filters_of(&self, metric: &str, fixed: &BTreeMap<String, Vec<String>>) -> Vec<Filter> {
+    fn filters_of(&self, metric: &str, fixed: &Chosen) -> Vec<Filter> {
         let known = self.state.metric(metric).map(|m| m.dimensions(self.state.metrics()));
         let followed = self.filters.iter().filter(|(dimension, values)| {
             !values.is_empty() && known.as_ref().is_some_and(|k| k.contains(dimension))
@@ -236,7 +270,7 @@ impl Asking<'_> {
     }
 }
 
-fn filter(dimension: &str, values: &[String]) -> Filter {
+fn filter(dimension: &str, values: &[Option<String>]) -> Filter {
     let mut values = values.to_vec();
     values.sort_unstable();
     values.dedup();
@@ -247,15 +281,14 @@ fn first_key(row: &MetricRow) -> Option<String> {
     row.by.first().cloned().flatten()
 }
 
-/// The values of each dimension among the leading rows. A dimension with a missing value is left out:
-/// no filter can name it.
+/// The values of each dimension among the leading rows.
 fn keys_of(lead: &MetricAnswer, by: &[String]) -> Vec<Filter> {
     by.iter()
         .enumerate()
         .filter_map(|(index, dimension)| {
-            let values: Option<Vec<String>> =
+            let values: Vec<Option<String>> =
                 lead.rows.iter().map(|r| r.by.get(index).cloned().flatten()).collect();
-            values.filter(|v| !v.is_empty()).map(|v| filter(dimension, &v))
+            (!values.is_empty()).then(|| filter(dimension, &values))
         })
         .collect()
 }
@@ -266,15 +299,8 @@ fn table_row(row: &MetricRow, further: &[HashMap<&[Option<String>], Option<f64>>
     keys.chain([Cell::Value(row.value)]).chain(others).collect()
 }
 
-fn split_series(answer: &MetricAnswer, measure: Option<&Measure>) -> Vec<Series> {
-    let mut groups: BTreeMap<Option<String>, Vec<&MetricRow>> = BTreeMap::new();
-    for row in &answer.rows {
-        groups.entry(first_key(row)).or_default().push(row);
-    }
-    let mut curves: Vec<Series> = groups.into_iter().map(|(key, rows)| series(key, &rows, measure)).collect();
-    let size = |s: &Series| s.points.iter().filter_map(|p| p.v).sum::<f64>();
-    curves.sort_by(|a, b| size(b).total_cmp(&size(a)));
-    curves
+fn title_of(answer: &MetricAnswer, dimension: &str, key: Option<&str>) -> Option<Title> {
+    answer.titles.get(dimension)?.get(key?).cloned()
 }
 
 fn series(key: Option<String>, rows: &[&MetricRow], measure: Option<&Measure>) -> Series {
@@ -283,7 +309,7 @@ fn series(key: Option<String>, rows: &[&MetricRow], measure: Option<&Measure>) -
         .filter_map(|r| Some(Point { t: r.time?, v: r.value, prev: r.previous, partial: r.partial }))
         .collect();
     let total = measure.and_then(|m| total(m, rows.iter().copied()));
-    Series { key, other: false, total, points }
+    Series { key, title: None, other: false, total, points }
 }
 
 /// Whether the values of buckets give the value of the range.

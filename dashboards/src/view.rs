@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use warehouse::Title;
-use warehouse::metric::{Compare, Direction, Grain, MetricSpec, MetricUnit};
+use warehouse::metric::{Compare, Direction, Grain, MetricSpec, MetricUnit, titles};
+use warehouse::{Definitions, Title};
 
 use crate::spec::{DashboardSpec, Tile};
 
@@ -26,6 +26,9 @@ pub struct PageView {
 pub struct FilterView {
     pub dimension: String,
     pub title: Title,
+    /// Value → what it is called, for those that have a title.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub titles: BTreeMap<String, Title>,
     /// A metric of the page that has the dimension: its values are offered.
     pub metric: String,
 }
@@ -52,6 +55,9 @@ pub struct TileView {
     /// Range of this tile, whatever the reader chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<String>,
+    /// What is wrong with the definition of this tile, which therefore shows no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How a metric is shown.
@@ -66,8 +72,9 @@ pub struct MetricView {
 }
 
 impl PageView {
-    /// Lays out `spec`, found under `name`, with all metrics of the project.
-    pub fn new(name: &str, spec: &DashboardSpec, metrics: &BTreeMap<String, MetricSpec>) -> Self {
+    /// Lays out `spec`, found under `name`, with all definitions of the project.
+    pub fn new(name: &str, spec: &DashboardSpec, definitions: &Definitions) -> Self {
+        let metrics = &definitions.metrics;
         let mut rows: Vec<Vec<TileView>> = vec![Vec::new(); spec.rows.len()];
         for placed in spec.placed() {
             rows[placed.row - 1].push(tile_view(placed.id, placed.width, placed.tile, metrics));
@@ -77,20 +84,18 @@ impl PageView {
             title: spec.title.clone(),
             range: spec.range.clone(),
             compare: spec.compare,
-            filters: spec.filters.iter().filter_map(|d| filter_view(d, spec, metrics)).collect(),
+            filters: spec.filters.iter().filter_map(|d| filter_view(d, spec, definitions)).collect(),
             rows,
         }
     }
 }
 
-fn filter_view(
-    dimension: &str,
-    spec: &DashboardSpec,
-    metrics: &BTreeMap<String, MetricSpec>,
-) -> Option<FilterView> {
+fn filter_view(dimension: &str, spec: &DashboardSpec, definitions: &Definitions) -> Option<FilterView> {
+    let metrics = &definitions.metrics;
     spec.rows.iter().flatten().flat_map(Tile::metrics).find_map(|name| {
         let title = metrics.get(name)?.dimensions(metrics).get(dimension)?.clone();
-        Some(FilterView { dimension: dimension.to_owned(), title, metric: name.to_owned() })
+        let titles = titles(name, dimension, definitions);
+        Some(FilterView { dimension: dimension.to_owned(), title, titles, metric: name.to_owned() })
     })
 }
 
@@ -100,7 +105,12 @@ fn tile_view(id: String, width: u8, tile: &Tile, metrics: &BTreeMap<String, Metr
     let frame = tile.frame();
     let title =
         frame.title.cloned().or_else(|| shown.first().map(|m| m.title.clone())).unwrap_or_else(|| plain(&id));
-    let metric = if matches!(tile, Tile::Table(_)) { None } else { shown.pop() };
+    let metric = match tile {
+        Tile::Table(_) => None,
+        Tile::Broken(_) if tile.kind() == "table" => None,
+        Tile::Broken(_) => shown.pop().or_else(|| Some(metric_view(&id, metrics))),
+        _ => shown.pop(),
+    };
     TileView {
         kind: tile.kind(),
         id,
@@ -112,6 +122,7 @@ fn tile_view(id: String, width: u8, tile: &Tile, metrics: &BTreeMap<String, Metr
         by: tile.by().into_iter().map(str::to_owned).collect(),
         limit: tile.limit(),
         range: frame.range.map(str::to_owned),
+        problem: if let Tile::Broken(broken) = tile { Some(broken.detail.clone()) } else { None },
     }
 }
 

@@ -56,6 +56,9 @@ pub enum Error {
         /// The streams that exist, for the message.
         known: String,
     },
+    /// The source cannot be reached or read.
+    #[error(transparent)]
+    Source(SourceError),
     /// The metadata database failed.
     #[error("metadata database: {0}; check that the disk is writable and has room")]
     Metadata(#[from] sqlx::Error),

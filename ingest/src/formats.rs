@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod encoding;
 pub(crate) mod json;
 pub(crate) mod parquet;
+mod partitions;
 pub(crate) mod sink;
 pub(crate) mod xes;
 pub(crate) mod xlsx;
@@ -20,6 +21,7 @@ use sink::{Sink, Stop};
 /// # Errors
 /// The file is damaged, or nobody listens any more.
 pub(crate) fn read(path: &Path, format: &FormatSpec, sink: &mut Sink) -> Result<(), Stop> {
+    sink.found("format", format.name());
     match format {
         FormatSpec::Csv(spec) => csv::read(path, spec, sink),
         FormatSpec::Xlsx(spec) => xlsx::read(path, spec, sink),

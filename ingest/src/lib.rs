@@ -20,6 +20,9 @@ pub use error::{Error, SourceError};
 pub use ledger::Changed;
 pub use source::{Cursor, Pull, Source, Stream};
 pub use spec::*;
-pub use sync::{Ingest, Progress, Quiet, StreamReport, SyncReport, TestReport};
+pub use sync::{
+    Aside, Ingest, Outcome, Preview, Progress, Quiet, SetAside, SourceState, StreamReport, StreamRun,
+    SyncReport, TestReport, Tested, source_state,
+};
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The one trait that every kind of source implements, and what flows out of it.
 
+use std::collections::BTreeSet;
+
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -39,6 +41,9 @@ pub struct Pull {
     pub warnings: Vec<String>,
     /// Cells since the last pull that could not be kept as delivered. Their rows are in `rows`.
     pub changed: Vec<Changed>,
+    /// How the reader understood what it reads, as (what, value): `encoding`, `delimiter`, `header row`, `sheet`.
+    /// Shown by a preview, so that a wrong guess is seen before anything lands.
+    pub found: Vec<(String, String)>,
 }
 
 /// Which file a pull belongs to.
@@ -65,6 +70,17 @@ pub trait Source: Send + Sync {
         stream: &StreamSpec,
         after: Option<Cursor>,
     ) -> Result<BoxStream<'static, Result<Pull, SourceError>>, SourceError>;
+
+    /// A cursor that reads everything again in place of itself, where what landed cannot all be read again: files
+    /// that are gone. `None` when a new read may replace the table.
+    async fn again(&self, _stream: &StreamSpec, _before: &Cursor) -> Result<Option<Cursor>, SourceError> {
+        Ok(None)
+    }
+
+    /// A cursor that reads these files again, each in place of itself. `None` when the source has no files.
+    fn reread(&self, _before: &Cursor, _files: &BTreeSet<String>) -> Option<Cursor> {
+        None
+    }
 
     /// The cursor after a group has landed, given the one before it.
     fn fold(&self, _before: Option<&Cursor>, landed: Cursor) -> Cursor {

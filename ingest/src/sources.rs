@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use access::outbound::Outbound;
-use store::SharedClock;
+use chrono_tz::Tz;
+use store::{S3Spec, SharedClock, StoreSpec};
 
 use crate::error::SourceError;
 use crate::source::Source;
@@ -25,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) clock: SharedClock,
     /// The project folder: relative paths and `file:` secrets start here.
     pub(crate) base: Arc<Path>,
+    /// The site's time zone: what times without a zone are read in.
+    pub(crate) zone: Tz,
 }
 
 /// The source that a definition describes. Nothing is contacted yet.
@@ -37,21 +40,20 @@ pub(crate) async fn open(spec: &SourceSpec, parts: &Parts) -> Result<Box<dyn Sou
             Box::new(sqlite::Sqlite::new(parts.base.join(&sqlite.path), parts.clock.clone()))
         }
         KindSpec::Postgres(database) => {
-            Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, parts.clock.clone())?)
+            Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, database, parts)?)
         }
         KindSpec::Mysql(database) => {
-            Box::new(mysql::Mysql::new(&resolve(&database.url, parts)?, parts.clock.clone())?)
+            Box::new(mysql::Mysql::new(&resolve(&database.url, parts)?, database, parts)?)
         }
-        KindSpec::Files(files) => Box::new(files::Files::open(files, parts)?),
+        KindSpec::Files(files) => {
+            if let Some(StoreSpec::S3(S3Spec { endpoint: Some(endpoint), .. })) = &files.store {
+                parts.outbound.check(endpoint).await.map_err(|e| sql::reach::out("the object store", e))?;
+            }
+            Box::new(files::Files::open(files, parts)?)
+        }
         KindSpec::Rest(rest) => {
             let token = rest.token.as_ref().map(|t| resolve(t, parts)).transpose()?;
-            Box::new(rest::Rest::new(
-                &rest.url,
-                token,
-                parts.outbound.clone(),
-                parts.clock.clone(),
-                parts.base.clone(),
-            )?)
+            Box::new(rest::Rest::new(rest, token, parts)?)
         }
     })
 }

@@ -3,6 +3,8 @@
 //! Kinds, modes and formats are externally tagged (`sqlite: {…}`), so that a YAML error keeps its
 //! line. What serde cannot say (a key that belongs to another kind) is said by [`SourceSpec::check`].
 
+mod accept;
+mod advice;
 mod check;
 mod choice;
 #[cfg(test)]
@@ -12,14 +14,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use store::{Schedule, Secret, Span, StoreSpec};
 use warehouse::{TableName, Title, Zone};
 
+pub use accept::{AcceptSpec, Share};
 pub use choice::{HeaderRow, JsonPath};
 
 /// One source: a system that data is read from.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Name shown to people.
@@ -35,7 +38,7 @@ pub struct SourceSpec {
 }
 
 /// What kind of system a source is.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KindSpec {
     /// An SQLite database file, opened read-only.
@@ -64,7 +67,7 @@ impl KindSpec {
 }
 
 /// An SQLite database file.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteSpec {
     /// Path of the database file, relative to the project folder.
@@ -72,16 +75,36 @@ pub struct SqliteSpec {
 }
 
 /// A database server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSpec {
     /// Reference (`env:NAME` or `file:PATH`) to the connection URL, for example
     /// `postgres://user:password@host:5432/database`.
     pub url: Secret,
+    /// How the connection is encrypted. Left out: verified TLS, except to this machine itself (loopback or a
+    /// Unix socket). An `sslmode` in the URL counts when this is left out.
+    pub tls: Option<TlsSpec>,
+    /// postgres: the encoding of the texts, such as `gb18030`, for an old database that does not know its own
+    /// (`SQL_ASCII`).
+    pub encoding: Option<String>,
+}
+
+/// How a connection to a database is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsSpec {
+    /// TLS, and the server's certificate must be valid for its name.
+    Verify,
+    /// The same, trusting the certificates of this PEM file too; relative to the project folder.
+    Ca(PathBuf),
+    /// TLS with any certificate: nobody reads along, but somebody may stand in between.
+    Unverified,
+    /// No TLS: rows, and passwords that the server asks for in clear, can be read on the way.
+    Off,
 }
 
 /// A folder of files.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilesSpec {
     /// Folder: relative to the project folder, or to the root of `store` when that is given.
@@ -91,7 +114,7 @@ pub struct FilesSpec {
 }
 
 /// A JSON API over HTTP.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestSpec {
     /// Base address, for example `https://tickets.example.com/api`. A private address must be
@@ -99,10 +122,12 @@ pub struct RestSpec {
     pub url: String,
     /// Reference (`env:NAME` or `file:PATH`) to a bearer token.
     pub token: Option<Secret>,
+    /// Encoding of the answers, such as `gb18030`, where the API does not say it.
+    pub encoding: Option<String>,
 }
 
 /// One stream of a source. Which keys apply depends on the kind of the source.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamSpec {
     /// sqlite, postgres, mysql: the table to read, for example `approvals` or `hr.staff`.
@@ -124,10 +149,13 @@ pub struct StreamSpec {
     pub mode: Option<ModeSpec>,
     /// The cleaning (`cleans/<name>.yaml`) that runs after this stream has landed.
     pub clean: Option<String>,
+    /// The share of rows that may be set aside before `guanlan sync` ends with exit code 3, for example
+    /// `accept: { set_aside: 1% }`.
+    pub accept: Option<AcceptSpec>,
 }
 
 /// How much is read each time and how it lands.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeSpec {
     /// Read everything each time and replace the raw table.
@@ -140,38 +168,41 @@ pub enum ModeSpec {
 }
 
 /// No settings.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FullSpec {}
 
 /// Incremental by cursor column.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncrementalSpec {
     /// A column that only grows when rows are added or changed: an update time or a number.
     pub cursor: String,
-    /// Look back this far behind the last cursor value (time columns only), for writers that commit late.
+    /// Look back this far behind the last cursor value, for writers that commit late: rows that appear there
+    /// land too, none lands twice. For cursors that are times, also as seconds or milliseconds since 1970 or as
+    /// digits such as 20261127. `0s` says that no writer commits late.
     pub overlap: Option<Span>,
     /// rest: the query parameter that receives the last cursor value.
     pub param: Option<String>,
 }
 
 /// Upsert by key.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpsertSpec {
     /// Columns that identify a row.
     pub key: Vec<String>,
     /// A column that only grows when rows are added or changed. Left out, everything is read each time.
     pub cursor: Option<String>,
-    /// Look back this far behind the last cursor value (time columns only).
+    /// Look back this far behind the last cursor value, for writers that commit late (times only, as in
+    /// `incremental`).
     pub overlap: Option<Span>,
     /// rest: the query parameter that receives the last cursor value.
     pub param: Option<String>,
 }
 
 /// How files are written.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormatSpec {
     /// Delimited text. Every column lands as text.
@@ -188,35 +219,75 @@ pub enum FormatSpec {
     Xes(FullSpec),
 }
 
-/// Delimited text.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+impl FormatSpec {
+    /// The YAML key of this format.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FormatSpec::Csv(_) => "csv",
+            FormatSpec::Xlsx(_) => "xlsx",
+            FormatSpec::Json(_) => "json",
+            FormatSpec::Ndjson(_) => "ndjson",
+            FormatSpec::Parquet(_) => "parquet",
+            FormatSpec::Xes(_) => "xes",
+        }
+    }
+}
+
+/// Delimited text. What is left out is found from each file and said when it is surprising.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CsvSpec {
-    /// `auto` (byte order mark, else UTF-8 when valid, else GB18030) or a name such as `utf-8`, `gb18030`, `big5`.
+    /// `auto` (byte order mark, else UTF-8 when valid, else the likeliest of GB18030, Big5 and others) or a name
+    /// such as `utf-8`, `gb18030`, `big5`.
     pub encoding: String,
-    /// `auto` (comma, semicolon, tab or bar) or one character.
+    /// `auto` (comma, semicolon, tab, bar, space or colon), one character, `tab` or `space`.
     pub delimiter: String,
-    /// Whether the first row names the columns; otherwise they are `column_1`, `column_2`, ….
-    pub header: bool,
-    /// Lines to skip before the header.
-    pub skip: usize,
+    /// What stands around fields that hold delimiters or line ends: `auto` (`"` or `'`), one character, or
+    /// `none` when quotes are text, as inch marks are.
+    pub quote: String,
+    /// What takes the meaning of a quote inside quotes: `auto`, `none` (a quote is doubled), or one character
+    /// such as `\\`.
+    pub escape: String,
+    /// Unquoted texts that mean no value, for example `["\\N", "NULL"]`. Left out: `\N`, as databases write it.
+    pub null: Option<Vec<String>>,
+    /// Whether the first row names the columns; otherwise they are `column_1`, `column_2`, …. Left out: found.
+    pub header: Option<bool>,
+    /// Lines to skip before the header. Left out: title lines above the header are found.
+    pub skip: Option<usize>,
+    /// Rows with too few fields land with NULL in the missing last columns, instead of being set aside.
+    pub null_padding: bool,
+    /// Lines that start with this character are no rows, for example `#`.
+    pub comment: Option<String>,
 }
 
 impl Default for CsvSpec {
     fn default() -> Self {
-        CsvSpec { encoding: "auto".into(), delimiter: "auto".into(), header: true, skip: 0 }
+        let auto = || "auto".to_owned();
+        CsvSpec {
+            encoding: auto(),
+            delimiter: auto(),
+            quote: auto(),
+            escape: auto(),
+            null: None,
+            header: None,
+            skip: None,
+            null_padding: false,
+            comment: None,
+        }
     }
 }
 
 /// A spreadsheet.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct XlsxSpec {
     /// Name of the sheet; the first sheet that has cells when left out.
     pub sheet: Option<String>,
-    /// `auto` (the first row with the most text cells) or the 1-based row number of the header.
+    /// `auto` (the row that names the columns: words, or days, dates and years above them), `none` (every row is data,
+    /// the columns are `column_1`, `column_2`, …) or the 1-based row number of the header.
     pub header_row: HeaderRow,
-    /// Give every cell of a merged region the region's value.
+    /// Give every cell of a merged region the region's text or date. Numbers stay in the first cell: an amount over
+    /// three rows is one amount.
     pub fill_merged: bool,
 }
 
@@ -227,7 +298,7 @@ impl Default for XlsxSpec {
 }
 
 /// One JSON document.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JsonSpec {
     /// Where the records are, for example `$.data.items`. Left out, the document is the array of records.
@@ -235,19 +306,23 @@ pub struct JsonSpec {
 }
 
 /// How the next page of an API is found.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PageSpec {
     /// Pages are numbered from `first`; a short or empty page is the last.
     Number(NumberPage),
+    /// Pages begin behind a number of records; an empty page is the end.
+    Offset(OffsetPage),
     /// Every answer carries the cursor of the next page.
     Cursor(CursorPage),
+    /// Every answer carries the address of the next page.
+    Next(NextPage),
     /// Every answer has a `Link: <…>; rel="next"` header.
     Link(LinkPage),
 }
 
 /// Numbered pages.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NumberPage {
     /// Query parameter of the page number.
@@ -260,25 +335,58 @@ pub struct NumberPage {
     /// Number of the first page.
     #[serde(default = "first_page")]
     pub first: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
+}
+
+/// Pages by offset.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OffsetPage {
+    /// Query parameter of the number of records before the page, for example `offset`.
+    pub param: String,
+    /// Query parameter of the page size, for example `limit`.
+    pub size_param: Option<String>,
+    /// Records per page.
+    #[serde(default = "page_size")]
+    pub size: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
+}
+
+/// Pages by the address of the next, in the answer.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NextPage {
+    /// Where the address is, for example `next` or `$.links.next`; absent, null or empty ends. It must be on the
+    /// same host.
+    pub at: JsonPath,
+    /// Query parameter of the page size.
+    pub size_param: Option<String>,
+    /// Records per page, sent only with `size_param`.
+    pub size: Option<u32>,
 }
 
 /// Pages by cursor.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CursorPage {
     /// Query parameter that receives the cursor.
     pub param: String,
-    /// Where the next cursor is inside the answer, for example `next_cursor`; absent, null or empty ends.
+    /// Where the next cursor is inside the answer, for example `next_cursor`; absent, null or empty ends. A whole
+    /// address is followed on the same host.
     pub next: JsonPath,
     /// Query parameter of the page size.
     pub size_param: Option<String>,
     /// Records per page.
     #[serde(default = "page_size")]
     pub size: u32,
+    /// Where the answer says whether more pages follow; common names such as `has_more` are found.
+    pub more: Option<JsonPath>,
 }
 
 /// Pages by Link header.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkPage {
     /// Query parameter of the page size.
@@ -338,6 +446,15 @@ impl StreamSpec {
             _ => None,
         };
         span.map(|s| s.0).unwrap_or_default()
+    }
+
+    /// Whether the definition says how far to look back, be it not at all.
+    pub(crate) fn overlap_is_given(&self) -> bool {
+        match self.mode.as_ref() {
+            Some(ModeSpec::Incremental(i)) => i.overlap.is_some(),
+            Some(ModeSpec::Upsert(u)) => u.overlap.is_some(),
+            _ => true,
+        }
     }
 
     /// The query parameter that receives the last cursor value (rest).

@@ -3,28 +3,37 @@
 //! The table's log is the truth about where a stream stands (`Warehouse::mark`): rows and cursor commit
 //! together. A broken stream or file is reported and never stops the others.
 
+mod again;
+mod asked;
+mod corrected;
 mod cursors;
 mod flow;
+mod identity;
 mod intake;
 mod landing;
+mod preview;
+mod report;
 mod runs;
+mod states;
+mod widen;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::outbound::Outbound;
-use futures::StreamExt;
-use serde::Serialize;
 use store::{Metadata, SharedClock};
-use warehouse::{SystemTable, TableName, Warehouse};
+use warehouse::{SystemTable, Warehouse};
 
-use crate::error::{Error, SourceError};
-use crate::source::{Source, Stream};
+use crate::error::Error;
 use crate::sources::spool::Spool;
 use crate::sources::{self, Parts};
-use crate::spec::SourceSpec;
+use crate::spec::{SourceSpec, StreamSpec};
 use intake::Intake;
+pub use preview::{Aside, Preview, TestReport, Tested};
+use report::say_losses;
+pub use report::{Outcome, SetAside, StreamReport, SyncReport};
+pub use states::{SourceState, StreamRun, source_state};
 
 /// Lands sources in a warehouse.
 #[derive(Clone)]
@@ -50,63 +59,6 @@ impl Progress for Quiet {
     fn rows(&self, _: &str, _: &str, _: u64, _: Option<Duration>) {}
 }
 
-/// What a sync of one source did.
-#[derive(Debug, Clone, Serialize)]
-pub struct SyncReport {
-    /// In the order of the definition.
-    pub streams: Vec<StreamReport>,
-}
-
-impl SyncReport {
-    /// Every stream went through.
-    pub fn ok(&self) -> bool {
-        self.streams.iter().all(|s| s.error.is_none())
-    }
-}
-
-/// What a sync of one stream did.
-#[derive(Debug, Clone, Serialize)]
-pub struct StreamReport {
-    /// Name in the definition.
-    pub stream: String,
-    /// Where it lands.
-    #[serde(serialize_with = "shown")]
-    pub table: TableName,
-    /// Rows landed.
-    pub rows: u64,
-    /// Rows that could not be parsed and landed in `<table>_rejected`.
-    pub rejected_rows: u64,
-    /// Files landed.
-    pub files: u64,
-    /// The table's version afterwards; `None` when nothing was committed.
-    pub version: Option<i64>,
-    /// What went on but should be known.
-    pub warnings: Vec<String>,
-    /// Why the stream, or some of its files, did not land.
-    #[serde(serialize_with = "worded")]
-    pub error: Option<SourceError>,
-}
-
-fn shown<S: serde::Serializer>(table: &TableName, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(table)
-}
-
-fn worded<S: serde::Serializer>(error: &Option<SourceError>, to: S) -> Result<S::Ok, S::Error> {
-    error.as_ref().map(ToString::to_string).serialize(to)
-}
-
-/// What a source offers, and whether each stream can be read.
-#[derive(Debug)]
-pub struct TestReport {
-    /// Tables or files there.
-    pub offers: Vec<Stream>,
-    /// Per stream of the definition, its columns as (name, type), or why it cannot be read.
-    pub streams: Vec<(String, Result<Columns, SourceError>)>,
-}
-
-/// Columns as (name, type).
-pub type Columns = Vec<(String, String)>;
-
 impl Ingest {
     /// Prepares the metadata tables.
     ///
@@ -119,8 +71,9 @@ impl Ingest {
         clock: SharedClock,
         base: &Path,
     ) -> Result<Self, Error> {
-        db.migrate("ingest", &[runs::STEP, cursors::STEP]).await?;
-        Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into() } })
+        db.migrate("ingest", &[runs::STEP, cursors::STEP, runs::LEDGER, asked::STEP]).await?;
+        let zone = warehouse.timezone();
+        Ok(Ingest { warehouse, db, parts: Parts { outbound, clock, base: base.into(), zone } })
     }
 
     /// Closes runs that a killed process left open and removes its temporary files. Only for the process
@@ -151,9 +104,8 @@ impl Ingest {
         stream: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<SyncReport, Error> {
-        if let Some(stream) = stream.filter(|s| !spec.streams.contains_key(*s)) {
-            let known = spec.streams.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(Error::NoStream { source_name: source.into(), stream: stream.into(), known });
+        if let Some(stream) = stream {
+            known(source, spec, stream)?;
         }
         let opened = sources::open(spec, &self.parts).await;
         let mut streams = Vec::new();
@@ -161,55 +113,24 @@ impl Ingest {
             let run = runs::start(&self.db, &*self.parts.clock, source, name).await?;
             let report = match &opened {
                 Err(e) => Intake::failed(source, name, e.clone()),
-                Ok(from) => Intake::new(self, source, name, of, from.as_ref()).run(progress).await,
+                Ok(from) => Intake::new(self, source, name, spec, of, from.as_ref()).run(progress).await,
             };
-            let report = say_set_aside(report);
+            let report = say_losses(report);
             runs::finish(&self.db, &*self.parts.clock, &run, &report).await?;
             tell(source, &report);
             streams.push(report);
         }
         Ok(SyncReport { streams })
     }
-
-    /// Reaches a source and reads the first rows of each stream, landing nothing.
-    ///
-    /// # Errors
-    /// The source cannot be reached.
-    pub async fn test(&self, spec: &SourceSpec) -> Result<TestReport, SourceError> {
-        let source = sources::open(spec, &self.parts).await?;
-        let offers = source.streams().await?;
-        let mut streams = Vec::new();
-        for (name, of) in &spec.streams {
-            streams.push((name.clone(), first_columns(source.as_ref(), of).await));
-        }
-        Ok(TestReport { offers, streams })
-    }
 }
 
-async fn first_columns(source: &dyn Source, of: &crate::spec::StreamSpec) -> Result<Columns, SourceError> {
-    match source.read(of, None).await?.next().await {
-        None => Ok(Vec::new()),
-        Some(Err(e)) => Err(e),
-        Some(Ok(pull)) => Ok(pull
-            .rows
-            .schema_ref()
-            .fields()
-            .iter()
-            .map(|f| (f.name().clone(), f.data_type().to_string()))
-            .collect()),
-    }
-}
-
-/// Rows that did not land are said wherever warnings are read, not only counted.
-fn say_set_aside(mut report: StreamReport) -> StreamReport {
-    if report.rejected_rows > 0 {
-        let aside = match report.rejected_rows {
-            1 => "1 row does not fit and was set aside with its reason".to_owned(),
-            n => format!("{n} rows do not fit and were set aside with their reasons"),
-        };
-        report.warnings.push(format!("{aside} in {}_rejected", report.table));
-    }
-    report
+/// The stream of this name.
+fn known<'s>(source: &str, spec: &'s SourceSpec, stream: &str) -> Result<&'s StreamSpec, Error> {
+    spec.streams.get(stream).ok_or_else(|| Error::NoStream {
+        source_name: source.into(),
+        stream: stream.into(),
+        known: spec.streams.keys().cloned().collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn tell(source: &str, report: &StreamReport) {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use serde::Serialize;
 use store::Timestamp;
 use warehouse::metric::Grain;
@@ -16,8 +17,10 @@ use crate::Rules;
 use crate::episode::{Episode, Patience, Transition, advance};
 use crate::error::Result;
 use crate::judge::{Reading, Unknown, Verdict};
-use crate::observe::{Labels, Question, absent, answer, found, judged, labels, question};
-use crate::series::{Axis, Frame, Nature, Series, is_settled};
+use crate::names::Labels;
+use crate::observe::{Question, absent, answer, judged, labels, question};
+use crate::rows::found;
+use crate::series::{Axis, Frame, Nature, Series, delta, is_settled};
 use crate::spec::{Condition, Rows, RuleSpec};
 
 /// Bounds of one backtest: moments, moments × series, queries, and alerts listed.
@@ -93,7 +96,7 @@ impl Rules {
         let mut axis = Axis::default();
         let mut verdicts = vec![Verdict::Unknown(Unknown::NoValue); frame.series.len()];
         for (count, now) in moments.iter().enumerate() {
-            if grow(&mut axis, &frame, grain, *now) {
+            if grow(&mut axis, &frame, grain, delta(spec.delay.0), *now) {
                 for (verdict, values) in verdicts.iter_mut().zip(frame.series.values()) {
                     *verdict = crate::judge::judge(&spec.when, &Series { axis: &axis, values, nature });
                 }
@@ -152,7 +155,7 @@ impl Rules {
         }
         let seen = found(&self.warehouse, rows).await?;
         let series = seen.len();
-        let hold = crate::series::delta(spec.hold.0);
+        let hold = delta(spec.hold.0);
         let would = seen.into_iter().filter_map(|seen| {
             let Verdict::Outside(Reading { at: Some(at), value, low, high, .. }) = seen.verdict else {
                 return None;
@@ -174,9 +177,11 @@ impl Rules {
 
     fn moments(&self, spec: &RuleSpec, range: Range, most: usize) -> Result<Vec<Timestamp>> {
         let (schedule, zone) = (spec.schedule(), self.warehouse.timezone());
+        let calendar = self.warehouse.calendar();
         let mut moments = Vec::new();
         let mut at = range.from;
-        while let Some(next) = schedule.next_after(at, zone).filter(|next| *next < range.to) {
+        let works = |day| calendar.is_workday(day);
+        while let Some(next) = schedule.next_on(at, zone, &works).filter(|next| *next < range.to) {
             if moments.len() == most {
                 return Err(invalid(&format!(
                     "the rule would have been evaluated more than {most} times (every {schedule}); take a shorter range"
@@ -195,10 +200,10 @@ impl Rules {
 }
 
 /// Adds the buckets that were complete at `now`; true when there are new ones.
-fn grow(axis: &mut Axis, frame: &Frame, grain: Grain, now: Timestamp) -> bool {
+fn grow(axis: &mut Axis, frame: &Frame, grain: Grain, delay: TimeDelta, now: Timestamp) -> bool {
     let before = axis.settled;
     while let Some(next) = frame.axis.buckets.get(axis.settled)
-        && is_settled(grain, next.end, now, None)
+        && is_settled(grain, next.end, delay, now, None)
     {
         axis.buckets.push(*next);
         axis.settled += 1;
@@ -216,7 +221,7 @@ struct Play {
 
 impl Play {
     fn new(spec: &RuleSpec, names: Vec<Labels>) -> Self {
-        let patience = Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0 };
+        let patience = Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0, ..Patience::default() };
         Self { patience, open: vec![None; names.len()], names, over: Vec::new() }
     }
 
@@ -237,7 +242,7 @@ impl Play {
             };
             let (Some(after), Some(reading)) = (after, reading) else { continue };
             match transition {
-                Some(Transition::Resolved(_)) => self.close(at, &after, &reading),
+                Some(Transition::Resolved(..)) => self.close(at, &after, &reading),
                 _ => self.open[at] = Some((after, reading)),
             }
         }

@@ -9,7 +9,7 @@ use store::{Claimed, Timestamp, Transaction, from_micros, micros};
 use crate::Rules;
 use crate::deliver::Delivered;
 use crate::error::Result;
-use crate::message;
+use crate::message::{self, Part};
 
 /// A message with its final body.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,16 @@ pub(crate) struct Bound {
     pub(crate) body: String,
     /// Attempts made so far.
     pub(crate) attempts: u32,
+    /// Those of them that were made before someone had it sent again: its schedule began anew then.
+    pub(crate) attempts_before: u32,
+}
+
+/// How a channel's rest is kept while effects become messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest {
+    pub(crate) until: Option<Timestamp>,
+    /// Messages follow waits of their own, whether the channel rests or not; only new ones wait.
+    pub(crate) own_waits: bool,
 }
 
 /// What becomes of a claimed effect.
@@ -37,21 +47,26 @@ enum Fate {
 
 impl Rules {
     /// The messages that a channel's claimed effects make, in their order, and how many effects wait.
-    /// `rests` holds back everything until then; `after_outage` groups whatever can be grouped.
+    /// `rest` holds back what is not under way; `after_outage` groups whatever can be grouped. What failed most
+    /// often comes last.
     pub(crate) async fn bind(
         &self,
         channel: &str,
         queue: Vec<Claimed>,
         after_outage: bool,
-        rests: Option<Timestamp>,
+        rest: Rest,
     ) -> Result<(Vec<Bound>, usize)> {
         let mut tx = self.db.begin().await?;
         let mut bound: Vec<Bound> = Vec::new();
         let mut held = 0;
         let mut free: BTreeMap<(String, String), Vec<Claimed>> = BTreeMap::new();
         for claimed in queue {
-            let fate = match rests {
-                Some(until) => Fate::Held(until),
+            let fate = match rest.until {
+                Some(until) if !rest.own_waits => Fate::Held(until),
+                Some(until) => match self.fate(&mut tx, channel, &claimed).await? {
+                    Fate::Free(..) => Fate::Held(until),
+                    fate => fate,
+                },
                 None => self.fate(&mut tx, channel, &claimed).await?,
             };
             let id = &claimed.effect.id;
@@ -71,14 +86,15 @@ impl Rules {
         }
         for group in free.into_values() {
             if message::is_digest(group.len(), after_outage) {
-                bound.push(self.merge(&mut tx, channel, &group).await?);
+                bound.extend(self.digests(&mut tx, channel, &group).await?);
             } else {
                 for one in group {
-                    bound.push(self.merge(&mut tx, channel, &[one]).await?);
+                    bound.push(self.merge(&mut tx, channel, &[one], None).await?);
                 }
             }
         }
         tx.commit().await?;
+        bound.sort_by_key(|message| message.attempts);
         Ok((bound, held))
     }
 
@@ -97,22 +113,29 @@ impl Rules {
     async fn fate(&self, tx: &mut Transaction, channel: &str, claimed: &Claimed) -> Result<Fate> {
         let payload = &claimed.effect.payload;
         let text = |name: &str| payload[name].as_str().unwrap_or_default().to_owned();
-        let hastened = payload["message"].as_str();
-        let id = hastened.unwrap_or(&claimed.effect.id);
-        let stored: Option<(String, Option<String>, i64)> = sqlx::query_as(
-            "SELECT d.state, m.body, COALESCE(m.attempts, 0) FROM deliveries d \
-             LEFT JOIN messages m ON m.id = d.id WHERE d.id = $1",
+        // A message that is sent again names itself; any other effect may have become one.
+        let id = payload["message"].as_str().unwrap_or(&claimed.effect.id);
+        let message: Option<(String, i64, i64, Option<String>)> = sqlx::query_as(
+            "SELECT body, attempts, attempts_before, \
+               (SELECT state FROM deliveries WHERE message = m.id LIMIT 1) FROM messages m WHERE id = $1",
         )
         .bind(id)
         .fetch_optional(&mut **tx)
         .await?;
-        let Some((state, body, attempts)) = stored else { return Ok(Fate::Over) };
-        if state != "waiting" {
-            return Ok(Fate::Over);
-        }
-        if let Some(body) = body {
+        if let Some((body, attempts, before, state)) = message {
+            if state.as_deref() != Some("waiting") {
+                return Ok(Fate::Over);
+            }
             let (id, carrier) = (id.to_owned(), claimed.effect.id.clone());
-            return Ok(Fate::Bound(Bound { id, carrier, body, attempts: attempts as u32 }));
+            let (attempts, attempts_before) = (attempts as u32, before as u32);
+            return Ok(Fate::Bound(Bound { id, carrier, body, attempts, attempts_before }));
+        }
+        let state: Option<(String,)> = sqlx::query_as("SELECT state FROM deliveries WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await?;
+        if state.is_none_or(|(state,)| state != "waiting") {
+            return Ok(Fate::Over);
         }
         let kind = text("type");
         if let Some(fate) = self.muted(tx, channel, &claimed.effect.id, &text("alert"), &kind).await? {
@@ -166,20 +189,33 @@ impl Rules {
         Ok(Some(Fate::Over))
     }
 
-    /// Makes one message of effects of one rule and type. The first carries it in the outbox; the others
-    /// have done their part.
-    async fn merge(&self, tx: &mut Transaction, channel: &str, group: &[Claimed]) -> Result<Bound> {
+    /// Messages that together list every effect of a group.
+    async fn digests(&self, tx: &mut Transaction, channel: &str, group: &[Claimed]) -> Result<Vec<Bound>> {
         let payloads: Vec<&Value> = group.iter().map(|c| &c.effect.payload).collect();
-        let (id, body) = (group[0].effect.id.clone(), message::body(&payloads));
-        sqlx::query(
-            "INSERT INTO messages (id, channel, body, attempts, created_at) VALUES ($1, $2, $3, 0, $4)",
-        )
-        .bind(&id)
-        .bind(channel)
-        .bind(&body)
-        .bind(micros(self.clock.now()))
-        .execute(&mut **tx)
-        .await?;
+        let counts = message::parts(&payloads);
+        let mut rest = group;
+        let mut bound = Vec::with_capacity(counts.len());
+        for (at, count) in counts.iter().enumerate() {
+            let (now, later) = rest.split_at((*count).min(rest.len()));
+            rest = later;
+            let part = Part { part: at + 1, parts: counts.len(), total: group.len() };
+            bound.push(self.merge(tx, channel, now, Some(part)).await?);
+        }
+        Ok(bound)
+    }
+
+    /// Makes one message of effects of one rule and type, at least one. The first carries it in the outbox; the
+    /// others have done their part.
+    async fn merge(
+        &self,
+        tx: &mut Transaction,
+        channel: &str,
+        group: &[Claimed],
+        part: Option<Part>,
+    ) -> Result<Bound> {
+        let payloads: Vec<&Value> = group.iter().map(|c| &c.effect.payload).collect();
+        let (id, body) = (group[0].effect.id.clone(), message::body(&payloads, part));
+        self.put_message(tx, channel, &id, &body).await?;
         for (at, claimed) in group.iter().enumerate() {
             sqlx::query("UPDATE deliveries SET message = $1 WHERE id = $2")
                 .bind(&id)
@@ -190,7 +226,68 @@ impl Rules {
                 self.outbox.done(tx, &claimed.effect.id).await?;
             }
         }
-        Ok(Bound { carrier: id.clone(), id, body, attempts: 0 })
+        Ok(Bound { carrier: id.clone(), id, body, attempts: 0, attempts_before: 0 })
+    }
+
+    /// Writes the body of a message, before it is ever sent.
+    pub(crate) async fn put_message(
+        &self,
+        tx: &mut Transaction,
+        channel: &str,
+        id: &str,
+        body: &str,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO messages (id, channel, body, attempts, created_at) VALUES ($1, $2, $3, 0, $4) \
+             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+        )
+        .bind(id)
+        .bind(channel)
+        .bind(body)
+        .bind(micros(self.clock.now()))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes a digest apart that its receiver refuses: one alert that it does not take must not keep the others
+    /// from it. A few alerts go on their own, more in halves. False for a message of one alert, which is itself
+    /// what is refused.
+    pub(crate) async fn split(&self, tx: &mut Transaction, channel: &str, message: &str) -> Result<bool> {
+        let members: Vec<(String,)> =
+            sqlx::query_as("SELECT id FROM deliveries WHERE message = $1 ORDER BY id <> $1, created_at, id")
+                .bind(message)
+                .fetch_all(&mut **tx)
+                .await?;
+        if members.len() < 2 {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        let each = if members.len() <= message::SINGLES { 1 } else { members.len().div_ceil(2) };
+        for part in members.chunks(each) {
+            let mut payloads = Vec::with_capacity(part.len());
+            for (id,) in part {
+                payloads.extend(self.outbox.payload(tx, id).await?);
+            }
+            let Some((id,)) = part.first() else { continue };
+            let body = message::body(&payloads.iter().collect::<Vec<_>>(), None);
+            self.put_message(tx, channel, id, &body).await?;
+            for (member,) in part {
+                sqlx::query("UPDATE deliveries SET message = $1, next_at = $2 WHERE id = $3")
+                    .bind(id)
+                    .bind(micros(now))
+                    .bind(member)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+            self.outbox.revive(tx, id, now).await?;
+        }
+        // The first part goes on under the old id, with the waits of a new message.
+        sqlx::query("UPDATE messages SET attempts_before = attempts WHERE id = $1")
+            .bind(message)
+            .execute(&mut **tx)
+            .await?;
+        Ok(true)
     }
 
     /// Nothing of this can ever be sent: said in the log and kept for people to see.

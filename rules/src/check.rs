@@ -5,17 +5,29 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
-use store::{Problem, Timestamp, nearest};
+use store::{Problem, Schedule, Timestamp, nearest};
 use warehouse::metric::{Grain, MetricSpec};
 use warehouse::{Zone, references};
 
 use crate::observe::warns_at_zero;
 use crate::series::delta;
-use crate::spec::{Ask, ChannelSpec, Condition, RuleSpec, Season, Seasonal, Texts};
+use crate::spec::{Against, Ask, ChannelSpec, Condition, RuleSpec, Season, Seasonal, Texts};
 use crate::template;
 
 /// More buckets than this in one window are refused by the metric itself.
 const MAX_BUCKETS: u64 = 20_000;
+/// Longest text of a rule, in bytes: it is filled in for every series and must fit a message.
+const LONGEST_TEXT: usize = 4_000;
+/// Most labels, channels and key columns of a rule, and the longest label: each stands in every alert.
+const MOST_NAMES: usize = 32;
+const LONGEST_LABEL: usize = 300;
+/// The shortest pause between two evaluations: a pass over all rules takes about as long.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest `for`, `keep_firing_for`, `delay` and window.
+const LONGEST_SPAN: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// The most deviations and points that a season may ask for.
+const MOST_DEVIATIONS: f64 = 1_000.0;
+const MOST_POINTS: usize = 1_000;
 
 /// Every mistake of a rule, given all metrics and channels of the project.
 pub fn check(
@@ -40,9 +52,71 @@ pub fn check(
             found.push(problem.at_key("notify").at_index(at));
         }
     }
+    delay(spec, &mut found);
+    sizes(spec, &mut found);
     labels(spec, &mut found);
     texts(spec, &mut found);
     found
+}
+
+/// What a caller's file decides and every evaluation or message pays for.
+fn sizes(spec: &RuleSpec, found: &mut Vec<Problem>) {
+    let most = |name: &str, count: usize, limit: usize| {
+        (count > limit)
+            .then(|| Problem::new(format!("`{name}` lists {count}, more than {limit}")).at_key(name))
+    };
+    found.extend(most("notify", spec.notify.len(), MOST_NAMES));
+    found.extend(most("labels", spec.labels.len(), MOST_NAMES));
+    for (name, text) in &spec.labels {
+        if name.len() + text.len() > LONGEST_LABEL {
+            let problem = Problem::new(format!("a label of more than {LONGEST_LABEL} bytes fits no message"));
+            found.push(problem.at_key("labels").at_key(name));
+        }
+    }
+    if let Some(ask) = &spec.ask {
+        let limits = store::limits();
+        let values: usize = ask.filters.values().map(Vec::len).sum();
+        let lists = [
+            most("by", ask.by.len(), limits.filters.min(MOST_NAMES)),
+            most("filters", ask.filters.len(), limits.filters),
+            most("filters", values, limits.filter_values),
+        ];
+        found.extend(lists.into_iter().flatten().map(|problem| problem.within(key("ask"))));
+    }
+    if let Condition::Rows(rows) = &spec.when {
+        let limit = store::limits().statement_bytes;
+        let list = most("key", rows.key.len(), MOST_NAMES);
+        let long = (rows.sql.len() > limit)
+            .then(|| Problem::new(format!("the query has more than {limit} bytes")).at_key("sql"));
+        let inner = list.into_iter().chain(long);
+        found.extend(inner.map(|problem| problem.within(key("rows")).within(key("when"))));
+    }
+    for (name, span) in [("for", spec.hold), ("keep_firing_for", spec.keep_firing_for), ("delay", spec.delay)]
+    {
+        if span.0 > LONGEST_SPAN {
+            found.push(Problem::new("longer than ten years").hint(format!("{name}: 1h")).at_key(name));
+        }
+    }
+}
+
+/// Rows and the age of a table are what they are now: only values of a time can be waited for.
+fn delay(spec: &RuleSpec, found: &mut Vec<Problem>) {
+    if spec.delay.0.is_zero() {
+        return;
+    }
+    match &spec.ask {
+        None => {
+            let kind = spec.when.kind();
+            let problem = Problem::new(format!("`{kind}` looks at no time that data could be late for"));
+            found.push(problem.hint("remove `delay`; a query can leave out what is too new").at_key("delay"));
+        }
+        Some(ask) if ask.grain.is_some() && spec.delay.0 >= ask.window.0 => {
+            let problem =
+                Problem::new("nothing would be judged: the window is over before its data may come");
+            found.push(problem.hint("take a `window` longer than `delay`").at_key("delay"));
+        }
+        Some(_) => {}
+    }
 }
 
 fn key(name: &str) -> store::Step {
@@ -80,6 +154,9 @@ fn asked(spec: &RuleSpec, metrics: &BTreeMap<String, MetricSpec>, found: &mut Ve
 fn question(ask: &Ask, metrics: &BTreeMap<String, MetricSpec>, found: &mut Vec<Problem>) {
     if ask.window.0.is_zero() {
         found.push(Problem::new("a window of zero holds nothing").hint("window: 28d").at_key("window"));
+    }
+    if ask.window.0 > LONGEST_SPAN {
+        found.push(Problem::new("a window of more than ten years").hint("window: 28d").at_key("window"));
     }
     if let Some(grain) = ask.grain {
         let buckets = ask.window.0.as_secs() / length(grain).as_secs();
@@ -149,12 +226,22 @@ fn condition(spec: &RuleSpec, found: &mut Vec<Problem>) {
                 found.push(problem.hint("0.3 is 30 %").at_key("down"));
             }
             not_negative("min", change.min, found);
+            let grain = spec.ask.as_ref().and_then(|ask| ask.grain);
+            let odd = matches!(grain, Some(Grain::Week | Grain::Quarter | Grain::Year));
+            if change.against == Against::LastMonth && odd {
+                let problem = Problem::new("a month before, there is no such bucket to compare to");
+                let hint = "ask with `grain: day` (the same date), `hour` or `month`, or take `last_year`";
+                found.push(problem.hint(hint).at_key("against"));
+            }
         }
         Condition::Seasonal(seasonal) => season(seasonal, spec.ask.as_ref(), found),
         Condition::Stale(stale) => {
             if stale.longer_than.0.is_zero() {
                 let problem = Problem::new("every table is older than nothing");
                 found.push(problem.hint("longer_than: 2h").at_key("longer_than"));
+            }
+            if stale.at.as_ref().is_some_and(|at| at.trim().is_empty()) {
+                found.push(Problem::new("`at` names no column").hint("at: updated_at").at_key("at"));
             }
             if stale.table.zone == Zone::System {
                 let problem = Problem::new("system tables are always fresh");
@@ -182,6 +269,16 @@ fn season(seasonal: &Seasonal, ask: Option<&Ask>, found: &mut Vec<Problem>) {
             Problem::new("`deviations` must be greater than 0").hint("deviations: 4").at_key("deviations"),
         );
     }
+    if seasonal.deviations > MOST_DEVIATIONS {
+        found.push(
+            Problem::new("so many deviations are never reached").hint("deviations: 4").at_key("deviations"),
+        );
+    }
+    if seasonal.min_points > MOST_POINTS {
+        let problem = Problem::new(format!("more than {MOST_POINTS} alike values are never read"));
+        found.push(problem.hint("min_points: 4").at_key("min_points"));
+        return;
+    }
     if seasonal.min_points < 2 {
         let problem = Problem::new("what is usual cannot be told from fewer than 2 values");
         found.push(problem.hint("min_points: 4").at_key("min_points"));
@@ -204,7 +301,12 @@ fn season(seasonal: &Seasonal, ask: Option<&Ask>, found: &mut Vec<Problem>) {
             return found.push(problem.hint("ask with `grain: hour` or `grain: day`").at_key("season"));
         }
     };
-    let history = seasonal.history.unwrap_or(ask.window).0;
+    let history = seasonal.reach(ask.window).0;
+    let buckets = ask.grain.map_or(0, |grain| history.as_secs() / length(grain).as_secs());
+    if buckets > MAX_BUCKETS && seasonal.history.is_some() {
+        let problem = Problem::new(format!("the history holds {buckets} values, more than {MAX_BUCKETS}"));
+        found.push(problem.hint("shorten `history`, or take a longer `grain`").at_key("history"));
+    }
     let points = u32::try_from(seasonal.min_points).unwrap_or(u32::MAX);
     if repeats.checked_mul(points).is_none_or(|needed| needed > history) {
         let needed = store::Span(repeats.saturating_mul(points));
@@ -237,8 +339,23 @@ fn schedule(spec: &RuleSpec, found: &mut Vec<Problem>) {
     if spec.cron.is_some() && spec.every.is_some() {
         found.push(Problem::new("`every` and `cron` are both given").hint("keep one").at_key("cron"));
     }
-    if spec.every.is_some_and(|every| every.0.is_zero()) {
-        found.push(Problem::new("an interval of zero never ends").hint("every: 5m").at_key("every"));
+    match spec.every {
+        Some(every) if every.0.is_zero() => {
+            found.push(Problem::new("an interval of zero never ends").hint("every: 5m").at_key("every"));
+        }
+        Some(every) if every.0 < SHORTEST_PAUSE => {
+            found.push(
+                Problem::new("rules are evaluated once a second at most").hint("every: 1s").at_key("every"),
+            );
+        }
+        _ => {}
+    }
+    if let Some(cron) = &spec.cron
+        && Schedule::Cron(cron.clone()).is_never()
+    {
+        let problem =
+            Problem::new(format!("`{cron}` names a date that never comes: the rule would never run"));
+        found.push(problem.hint("for the last day of each month write: cron: \"0 9 L * *\"").at_key("cron"));
     }
 }
 
@@ -302,6 +419,12 @@ fn texts(spec: &RuleSpec, found: &mut Vec<Problem>) {
         let parts =
             [("summary", Some(summary)), ("description", description.as_ref()), ("action", action.as_ref())];
         for (part, text) in parts {
+            if text.is_some_and(|text| text.len() > LONGEST_TEXT) {
+                let problem =
+                    Problem::new(format!("a text of more than {LONGEST_TEXT} bytes fits no message"));
+                found.push(problem.at_key("annotations").at_key(language).at_key(part));
+                continue;
+            }
             for name in text.iter().flat_map(|text| template::names(text)) {
                 if !open && !known.contains(&name) {
                     let problem = unknown("placeholder", name, known.iter().copied());

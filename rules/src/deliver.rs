@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use store::{Claimed, Effect, Timestamp, Transaction, micros};
 
-use crate::bind::Bound;
+use crate::bind::{Bound, Rest};
+use crate::channels::target;
 use crate::error::Result;
 use crate::pace::Pace;
 use crate::spec::ChannelSpec;
@@ -76,15 +76,17 @@ impl Rules {
             let why = format!("there is no channel `{name}` in guanlan.yaml");
             return self.give_up(&queue, name, &why).await;
         };
-        let target = target(&hook.url);
+        // Which address it was: one that cannot be read now closes nothing.
+        let target = hook.url.resolve(&self.base).map(|url| target(&url)).unwrap_or_default();
         if let Some(why) = self.closed(name, &target).await? {
             return self.give_up(&queue, name, &why).await;
         }
         let mut pass = Delivered::default();
         // While a channel rests, nothing is bound: what comes in the meantime shares a message later.
-        let rests = self.paced(name, |pace, now| pace.rests(now));
+        let own_waits = hook.retry.is_some();
+        let until = self.paced(name, |pace, now| pace.rests(now));
         let after_outage = self.paced(name, |pace, _| pace.is_failing());
-        let (bound, held) = self.bind(name, queue, after_outage, rests).await?;
+        let (bound, held) = self.bind(name, queue, after_outage, Rest { until, own_waits }).await?;
         pass.later += held;
         let mut closed = false;
         for message in bound {
@@ -94,7 +96,10 @@ impl Rules {
                 pass.later += 1;
                 continue;
             }
-            if let Err(until) = self.paced(name, Pace::take) {
+            let its_turn = own_waits && message.attempts > 0;
+            if let Err(until) =
+                self.paced(name, |pace, now| if its_turn { pace.take_in_rest(now) } else { pace.take(now) })
+            {
                 self.postpone(&message, until).await?;
                 pass.later += 1;
                 continue;
@@ -103,21 +108,29 @@ impl Rules {
             let measured = Instant::now();
             let attempt =
                 webhook::send(hook, &self.base, &self.outbound, &message.id, started, &message.body).await;
+            // Counted from the moment at which someone had it sent again.
+            let nth = (message.attempts + 1).saturating_sub(message.attempts_before);
+            let wait = webhook::delay(hook, nth);
+            let later = |wish| wait.map(|wait| self.due(wait, wish, own_waits));
             let (next, recovered) = match &attempt.outcome {
-                Outcome::Accepted => (None, self.paced(name, |pace, _| pace.succeeded())),
                 Outcome::Later { after, .. } => {
-                    self.paced(name, |pace, now| pace.failed(now, *after));
-                    (webhook::delay(hook, message.attempts + 1).map(|delay| self.due(delay, *after)), false)
+                    let longest = wait.filter(|_| own_waits);
+                    self.paced(name, |pace, now| pace.failed(now, &message.id, *after, longest));
+                    (later(*after), false)
+                }
+                // The channel answers: whatever ails this message, others need not wait.
+                Outcome::NotNow { .. } => (later(None), self.paced(name, |p, _| p.succeeded(&message.id))),
+                Outcome::Accepted | Outcome::Refused { .. } => {
+                    (None, self.paced(name, |pace, _| pace.succeeded(&message.id)))
                 }
                 Outcome::Gone { .. } => (None, false),
             };
             let took = measured.elapsed();
             let done = Done { took, name, attempt: &attempt, started, next, recovered, target: &target };
-            self.record(&message, &done).await?;
-            match (&attempt.outcome, next) {
-                (Outcome::Accepted, _) => pass.accepted += 1,
-                (Outcome::Later { .. }, Some(_)) => pass.later += 1,
-                _ => pass.dead += 1,
+            match self.record(&message, &done).await? {
+                State::Accepted => pass.accepted += 1,
+                State::Waiting => pass.later += 1,
+                State::Dead => pass.dead += 1,
             }
             if matches!(attempt.outcome, Outcome::Gone { .. }) {
                 tracing::error!(channel.name = %name, "the channel is closed: its receiver answered 410");
@@ -127,11 +140,13 @@ impl Rules {
         Ok(pass)
     }
 
-    /// The schedule's delay or the receiver's wish, whichever is longer, with up to a tenth more so that
-    /// messages do not come back in step.
-    fn due(&self, delay: Duration, wish: Option<Duration>) -> Timestamp {
+    /// The schedule's delay or the receiver's wish, whichever is longer. The specification's delays get up to a
+    /// tenth more, so that messages do not come back in step; waits of the site's own are followed as written.
+    fn due(&self, delay: Duration, wish: Option<Duration>, as_written: bool) -> Timestamp {
         let mut random = [0u8; 1];
-        self.clock.fill(&mut random);
+        if !as_written {
+            self.clock.fill(&mut random);
+        }
         let delay = delay.max(wish.unwrap_or_default());
         self.clock.now() + delay.mul_f64(1.0 + f64::from(random[0]) / 2560.0)
     }
@@ -141,6 +156,17 @@ impl Rules {
         // Every step leaves a pace consistent, so one that a panic interrupted elsewhere is still good.
         let mut paces = self.paces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         work(paces.entry(channel.to_owned()).or_insert_with(|| Pace::new(now)), now)
+    }
+
+    /// Whether a channel is left alone at the moment.
+    pub(crate) fn rests(&self, channel: &str, now: Timestamp) -> bool {
+        let paces = self.paces.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        paces.get(channel).is_some_and(|pace| pace.rests(now).is_some())
+    }
+
+    /// Someone says that a channel takes messages again.
+    pub(crate) fn wake_channel(&self, channel: &str) {
+        self.paces.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(channel);
     }
 
     /// Why a channel takes nothing any more; another address opens it again.
@@ -168,28 +194,41 @@ impl Rules {
         Ok(())
     }
 
-    async fn record(&self, message: &Bound, done: &Done<'_>) -> Result<()> {
+    async fn record(&self, message: &Bound, done: &Done<'_>) -> Result<State> {
         let now = self.clock.now();
-        let (state, error) = match (&done.attempt.outcome, done.next) {
-            (Outcome::Accepted, _) => ("accepted", ""),
-            (Outcome::Later { error, .. }, Some(_)) => ("waiting", error.as_str()),
-            (Outcome::Later { error, .. }, None) | (Outcome::Gone { error }, _) => ("dead", error.as_str()),
+        let (mut state, error) = match (&done.attempt.outcome, done.next) {
+            (Outcome::Accepted, _) => (State::Accepted, ""),
+            (Outcome::Later { error, .. } | Outcome::NotNow { error }, Some(_)) => {
+                (State::Waiting, error.as_str())
+            }
+            (
+                Outcome::Later { error, .. }
+                | Outcome::NotNow { error }
+                | Outcome::Refused { error }
+                | Outcome::Gone { error },
+                _,
+            ) => (State::Dead, error.as_str()),
         };
         let attempt = message.attempts + 1;
         let mut tx = self.db.begin().await?;
-        self.close_effects(&mut tx, message, state, done.next, error).await?;
         sqlx::query("UPDATE messages SET attempts = $1 WHERE id = $2")
             .bind(i64::from(attempt))
             .bind(&message.id)
             .execute(&mut *tx)
             .await?;
+        let mut next = done.next;
+        let refused = matches!(done.attempt.outcome, Outcome::Refused { .. });
+        if refused && self.split(&mut tx, done.name, &message.id).await? {
+            (state, next) = (State::Waiting, Some(now));
+        }
+        self.close_effects(&mut tx, message, state, next, error).await?;
         sqlx::query(
             "UPDATE deliveries SET state = $1, attempts = $2, next_at = $3, updated_at = $4, error = $5 \
              WHERE message = $6",
         )
-        .bind(state)
+        .bind(state.as_str())
         .bind(i64::from(attempt))
-        .bind(done.next.map(micros))
+        .bind(next.map(micros))
         .bind(micros(now))
         .bind(error)
         .bind(&message.id)
@@ -208,7 +247,7 @@ impl Rules {
         .bind(error)
         .execute(&mut *tx)
         .await?;
-        if state == "accepted" {
+        if state == State::Accepted {
             self.release_ends(&mut tx, &message.id).await?;
         }
         if matches!(done.attempt.outcome, Outcome::Gone { .. }) {
@@ -218,10 +257,11 @@ impl Rules {
             self.hasten(&mut tx, done.name, &message.id).await?;
         }
         tx.commit().await?;
-        if state == "dead" {
-            tracing::error!(channel.name = %done.name, delivery.id = %message.id, error = %error, "a message is given up; see system.deliveries");
+        if state == State::Dead {
+            tracing::error!(channel.name = %done.name, delivery.id = %message.id, error = %error,
+                "a message is given up; see `guanlan delivery list --state dead`");
         }
-        Ok(())
+        Ok(state)
     }
 
     /// The outbox's side of an attempt. A message that was hastened is carried by an effect of its own.
@@ -229,22 +269,24 @@ impl Rules {
         &self,
         tx: &mut Transaction,
         message: &Bound,
-        state: &str,
+        state: State,
         next: Option<Timestamp>,
         error: &str,
     ) -> Result<()> {
         let hastened = message.carrier != message.id;
         match (state, next) {
-            ("waiting", Some(due)) if !hastened => self.outbox.later(tx, &message.id, due, error).await?,
+            (State::Waiting, Some(due)) if !hastened => {
+                self.outbox.later(tx, &message.id, due, error).await?
+            }
             // Its own turn on the schedule still stands.
-            ("waiting", _) => self.outbox.done(tx, &message.carrier).await?,
-            ("accepted", _) => {
+            (State::Waiting, _) => self.outbox.done(tx, &message.carrier).await?,
+            (State::Accepted, _) => {
                 self.outbox.done(tx, &message.id).await?;
                 if hastened {
                     self.outbox.done(tx, &message.carrier).await?;
                 }
             }
-            _ => {
+            (State::Dead, _) => {
                 self.outbox.dead(tx, &message.id, error).await?;
                 if hastened {
                     self.outbox.done(tx, &message.carrier).await?;
@@ -288,8 +330,9 @@ impl Rules {
     async fn hasten(&self, tx: &mut Transaction, channel: &str, except: &str) -> Result<()> {
         let now = self.clock.now();
         let waiting: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT m.id, m.attempts FROM messages m JOIN deliveries d ON d.id = m.id \
-             WHERE d.channel = $1 AND d.state = 'waiting' AND m.id <> $2 ORDER BY m.created_at, m.id LIMIT $3",
+            "SELECT m.id, m.attempts FROM messages m WHERE m.channel = $1 AND m.id <> $2 AND EXISTS \
+               (SELECT 1 FROM deliveries d WHERE d.message = m.id AND d.state = 'waiting') \
+             ORDER BY m.created_at, m.id LIMIT $3",
         )
         .bind(channel)
         .bind(except)
@@ -317,9 +360,22 @@ struct Done<'a> {
     target: &'a str,
 }
 
-/// An address as it is remembered: it may hold a token.
-fn target(url: &str) -> String {
-    Sha256::digest(url.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+/// What an attempt makes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Accepted,
+    Waiting,
+    Dead,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Accepted => "accepted",
+            State::Waiting => "waiting",
+            State::Dead => "dead",
+        }
+    }
 }
 
 #[cfg(test)]

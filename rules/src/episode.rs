@@ -12,6 +12,8 @@ use crate::series::delta;
 /// How long an alert stays although nothing is known of its series any more. Longer than a weekend, since
 /// some series have values only on workdays.
 const UNKNOWN: TimeDelta = TimeDelta::hours(72);
+/// How much later than usual an evaluation may come without leaving a gap.
+const SLACK: TimeDelta = TimeDelta::seconds(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +41,8 @@ pub struct Episode {
     pub id: String,
     pub state: State,
     pub started_at: Timestamp,
+    /// Since when the condition has been seen to hold: the beginning, later by the time in which nobody looked.
+    pub held_since: Timestamp,
     pub fired_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     /// When the condition was last seen to hold.
@@ -54,8 +58,8 @@ pub enum Transition {
     Started(Reading),
     /// The alert fires.
     Fired(Reading),
-    /// The alert is over.
-    Resolved(Ending),
+    /// The alert is over; what was seen then, which is nothing where nothing is known.
+    Resolved(Ending, Reading),
     /// It ended before it fired: nobody needs to know.
     Dropped,
 }
@@ -67,6 +71,32 @@ pub enum Ending {
     Recovered,
     /// Nothing has been known of the series for days.
     Unknown,
+    /// The rule watches other series now.
+    Replaced,
+    /// The rule is gone.
+    Removed,
+}
+
+impl Ending {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ending::Recovered => "recovered",
+            Ending::Unknown => "unknown",
+            Ending::Replaced => "rule_changed",
+            Ending::Removed => "rule_removed",
+        }
+    }
+
+    /// What is told of it; nothing of a plain recovery.
+    pub(crate) fn note(self) -> &'static str {
+        match self {
+            Ending::Recovered => "",
+            Ending::Unknown => "nothing has been known of the series for days",
+            Ending::Replaced => "the rule was changed and watches other series now",
+            Ending::Removed => "the rule was removed",
+        }
+    }
 }
 
 /// The two durations of a rule.
@@ -76,6 +106,17 @@ pub struct Patience {
     pub hold: Duration,
     /// `keep_firing_for`
     pub keep: Duration,
+    /// How long nobody looked before this verdict, beyond the rule's usual pause: that time counts neither as
+    /// held nor as well.
+    pub unseen: Duration,
+}
+
+/// How long nobody looked between two evaluations: what lies beyond two usual pauses and a little for a busy
+/// machine.
+pub(crate) fn unseen(last: Option<Timestamp>, pause: TimeDelta, now: Timestamp) -> Duration {
+    let Some(last) = last else { return Duration::ZERO };
+    let usual = pause.checked_mul(2).and_then(|p| p.checked_add(&SLACK)).unwrap_or(TimeDelta::MAX);
+    (now - last).checked_sub(&usual).and_then(|late| late.to_std().ok()).unwrap_or_default()
 }
 
 /// Moves an episode on. `None` in: the series is well so far; `None` out: it is well. The same verdict at
@@ -87,7 +128,7 @@ pub fn advance(
     now: Timestamp,
     new_id: impl FnOnce() -> String,
 ) -> (Option<Episode>, Option<Transition>) {
-    let active = episode.filter(|e| e.state != State::Resolved);
+    let active = episode.filter(|e| e.state != State::Resolved).map(|e| without_gap(e, patience, now));
     match (active, verdict) {
         (None, Verdict::Outside(reading)) => started(*reading, patience, now, new_id()),
         (None, _) => (None, None),
@@ -95,7 +136,7 @@ pub fn advance(
             episode.last_held = now;
             episode.last_known = now;
             match episode.state {
-                State::Pending if now - episode.started_at >= delta(patience.hold) => {
+                State::Pending if now - episode.held_since >= delta(patience.hold) => {
                     fire(&mut episode, now);
                     (Some(episode), Some(Transition::Fired(*reading)))
                 }
@@ -103,20 +144,33 @@ pub fn advance(
             }
         }
         (Some(episode), _) if episode.state == State::Pending => (None, Some(Transition::Dropped)),
-        (Some(mut episode), Verdict::Normal(_)) => {
+        (Some(mut episode), Verdict::Normal(reading)) => {
             episode.last_known = now;
             if now - episode.last_held >= delta(patience.keep) {
-                return resolved(episode, Ending::Recovered, now);
+                return resolved(episode, Ending::Recovered, *reading, now);
             }
             (Some(episode), None)
         }
         (Some(episode), Verdict::Unknown(_)) => {
             if now - episode.last_known >= UNKNOWN.max(delta(patience.keep)) {
-                return resolved(episode, Ending::Unknown, now);
+                return resolved(episode, Ending::Unknown, Reading::default(), now);
             }
             (Some(episode), None)
         }
     }
+}
+
+/// Takes the time in which nobody looked out of what the episode counts. What counted stays: no moment moves
+/// behind now.
+fn without_gap(mut episode: Episode, patience: Patience, now: Timestamp) -> Episode {
+    let gap = delta(patience.unseen);
+    if gap > TimeDelta::zero() {
+        let later = |t: Timestamp| t.checked_add_signed(gap).map_or(now, |moved| moved.min(now.max(t)));
+        episode.held_since = later(episode.held_since);
+        episode.last_held = later(episode.last_held);
+        episode.last_known = later(episode.last_known);
+    }
+    episode
 }
 
 fn started(
@@ -129,6 +183,7 @@ fn started(
         id,
         state: State::Pending,
         started_at: now,
+        held_since: now,
         fired_at: None,
         resolved_at: None,
         last_held: now,
@@ -146,10 +201,15 @@ fn fire(episode: &mut Episode, now: Timestamp) {
     episode.fired_at = Some(now);
 }
 
-fn resolved(mut episode: Episode, ending: Ending, now: Timestamp) -> (Option<Episode>, Option<Transition>) {
+fn resolved(
+    mut episode: Episode,
+    ending: Ending,
+    reading: Reading,
+    now: Timestamp,
+) -> (Option<Episode>, Option<Transition>) {
     episode.state = State::Resolved;
     episode.resolved_at = Some(now);
-    (Some(episode), Some(Transition::Resolved(ending)))
+    (Some(episode), Some(Transition::Resolved(ending, reading)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,15 @@ pub enum Error {
     /// No alert has this id: it never existed or is long gone.
     #[error("no alert {0}; list the open ones with GET /api/alerts")]
     NoAlert(String),
+    /// No message has this id.
+    #[error("no delivery {0}; list them with `guanlan delivery list` or GET /api/deliveries")]
+    NoDelivery(String),
+    /// The site has no channel of this name.
+    #[error("no channel {name} in guanlan.yaml{}", near.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
+    NoChannel { name: String, near: Option<String> },
+    /// What was asked cannot be done; the text says why and what to do.
+    #[error("{0}")]
+    Invalid(String),
     /// The metadata database said no: nothing was changed, try again.
     #[error(transparent)]
     Store(#[from] store::Error),

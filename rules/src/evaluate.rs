@@ -1,18 +1,21 @@
 //! One pass: observe, judge, advance each episode, and write what changed together with what is to be
 //! told. The same data seen twice changes nothing the second time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use store::{Timestamp, new_id};
 use warehouse::Calendar;
 
 use crate::Rules;
-use crate::episode::{Patience, State, advance};
+use crate::episode::{Ending, Episode, Patience, State, Transition, advance, unseen};
 use crate::error::Result;
+use crate::failing;
 use crate::judge::{Reading, Verdict};
-use crate::observe::{Evidence, Labels, Observation, Question, absent, answer, judged, observe, question};
+use crate::names::names_of;
+use crate::observe::{Evidence, Observation, Question, absent, answer, judged, observe, question};
 use crate::record::{Open, Write};
 use crate::spec::RuleSpec;
+use crate::watch::Watched;
 
 /// What a pass came to.
 #[derive(Debug, Clone, Default)]
@@ -53,10 +56,12 @@ impl Rules {
     }
 
     /// Evaluates rules that are due together; those over the same series share one query. A rule that
-    /// fails is recorded and does not stop the others, and its open alerts stay as they are.
+    /// fails is recorded and does not stop the others, and its open alerts stay as they are; one that goes on
+    /// failing is itself told of.
     pub async fn evaluate_many(&self, rules: &[(&str, &RuleSpec)]) -> Result<Pass> {
         let now = self.clock.now();
         let mut open = self.open_alerts().await?;
+        let watched = self.watched().await?;
         let mut outcomes: Vec<RuleOutcome> = vec![RuleOutcome::default(); rules.len()];
         let definitions = self.warehouse.definitions();
         // One answer is held at a time, whatever the number of rules.
@@ -79,15 +84,9 @@ impl Rules {
                         .map(|observations| Seen { observations, gone: Verdict::Normal(Reading::default()) })
                         .map_err(|e| e.to_string()),
                 };
-                outcomes[at] = match seen {
-                    Ok(seen) => {
-                        self.settle(name, spec, seen, open.remove(name).unwrap_or_default(), now).await?
-                    }
-                    Err(error) => {
-                        tracing::warn!(rule.name = %name, error = %error, "the rule cannot be evaluated");
-                        RuleOutcome { rule: name.to_owned(), error: Some(error), ..RuleOutcome::default() }
-                    }
-                };
+                let open = open.remove(name).unwrap_or_default();
+                let look = self.look(name, spec, watched.get(name), now);
+                outcomes[at] = self.settle(&look, seen, open).await?;
             }
         }
         let pass = Pass { rules: outcomes };
@@ -95,7 +94,7 @@ impl Rules {
         Ok(pass)
     }
 
-    /// Ends the open alerts of rules that are no longer defined, without telling anyone.
+    /// Ends the open alerts of rules that are no longer defined, and tells those who heard of them.
     ///
     /// # Errors
     /// The metadata database cannot be read or written.
@@ -106,56 +105,85 @@ impl Rules {
             if known.contains(&rule.as_str()) {
                 continue;
             }
+            let mut told = Vec::new();
             let mut tx = self.db.begin().await?;
             for alert in alerts.into_values() {
-                self.resolve(&mut tx, &alert.episode, now, "the rule was removed").await?;
+                if alert.episode.state == State::Pending {
+                    self.forget(&mut tx, &alert.episode.id).await?;
+                    continue;
+                }
+                let id = &alert.episode.id;
+                told.push(self.end(&mut tx, id, Ending::Removed, &Reading::default(), None, now).await?);
                 ended += 1;
             }
+            tx.commit().await?;
+            for change in told {
+                // Nobody may be watching.
+                let _ = self.changes.send(change);
+            }
+        }
+        for (rule, _) in self.watched().await?.into_iter().filter(|(rule, _)| !known.contains(&rule.as_str()))
+        {
+            let mut tx = self.db.begin().await?;
+            self.unwatch(&mut tx, &rule).await?;
             tx.commit().await?;
         }
         Ok(ended)
     }
 
+    fn look<'a>(
+        &self,
+        name: &'a str,
+        spec: &'a RuleSpec,
+        watched: Option<&Watched>,
+        now: Timestamp,
+    ) -> Look<'a> {
+        let calendar = self.warehouse.calendar();
+        let last = watched.and_then(|w| w.looked_at);
+        let pause = last
+            .and_then(|last| {
+                let next =
+                    spec.schedule().next_on(last, calendar.timezone(), &|day| calendar.is_workday(day));
+                Some(next? - last)
+            })
+            .unwrap_or_default();
+        let patience =
+            Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0, unseen: unseen(last, pause, now) };
+        let failing_since = watched.and_then(|w| w.failing_since);
+        Look { name, spec, patience, failing_since, now }
+    }
+
+    /// Moves every episode of a rule on and writes what changed.
     async fn settle(
         &self,
-        name: &str,
-        spec: &RuleSpec,
-        seen: Seen,
+        look: &Look<'_>,
+        seen: Result<Seen, String>,
         mut open: HashMap<String, Open>,
-        now: Timestamp,
     ) -> Result<RuleOutcome> {
-        let Seen { observations, gone } = seen;
-        let mut outcome =
-            RuleOutcome { rule: name.to_owned(), series: observations.len(), ..RuleOutcome::default() };
-        let patience = Patience { hold: spec.hold.0, keep: spec.keep_firing_for.0 };
+        let mut outcome = RuleOutcome { rule: look.name.to_owned(), ..RuleOutcome::default() };
+        let own = (seen.is_err() || open.contains_key(&failing::series(look.name)))
+            .then(|| failing::spec(look.spec));
         let mut steps = Vec::new();
-        for observation in observations {
-            let series = key(&observation.labels);
-            let before = open.remove(&series).map(|o| o.episode);
-            let held = before.is_some();
-            let (after, transition) =
-                advance(before.clone(), &observation.verdict, patience, now, || new_id(&*self.clock));
-            if held || after.is_some() {
-                steps.push((series, before, after, transition, observation));
-            }
+        if let Some(own) = &own {
+            steps.extend(self.own_failure(look, own, seen.as_ref().err(), &mut open));
         }
-        for (series, alert) in open {
-            let (after, transition) = advance(Some(alert.episode.clone()), &gone, patience, now, String::new);
-            let observation = Observation {
-                labels: alert.labels,
-                columns: BTreeMap::new(),
-                verdict: gone,
-                evidence: Evidence::default(),
-            };
-            steps.push((series, Some(alert.episode), after, transition, observation));
+        match seen {
+            Ok(seen) => {
+                outcome.series = seen.observations.len();
+                self.steps(look, seen, open, &mut steps);
+            }
+            Err(error) => {
+                tracing::warn!(rule.name = %look.name, error = %error, "the rule cannot be evaluated");
+                outcome.error = Some(error);
+            }
         }
         if steps.is_empty() {
             return Ok(outcome);
         }
         let mut tx = self.db.begin().await?;
         let mut told = Vec::new();
-        for (series, before, after, transition, seen) in &steps {
-            let write = Write { rule: name, spec, series, seen, now };
+        for Moved { spec, before, after, transition, seen } in &steps {
+            let write = Write { rule: look.name, spec, series: &seen.series, seen, now: look.now };
             told.extend(self.write(&mut tx, &write, before.as_ref(), after.as_ref(), *transition).await?);
         }
         tx.commit().await?;
@@ -170,6 +198,90 @@ impl Rules {
         }
         Ok(outcome)
     }
+
+    /// One step for each series that is seen, and for each that has an alert and is no longer seen.
+    fn steps<'a>(
+        &self,
+        look: &Look<'a>,
+        Seen { observations, gone }: Seen,
+        mut open: HashMap<String, Open>,
+        steps: &mut Vec<Moved<'a>>,
+    ) {
+        let mut known = HashSet::new();
+        for seen in observations {
+            if !known.insert(seen.series.clone()) {
+                continue;
+            }
+            let before = open.remove(&seen.series).map(|o| o.episode);
+            let (after, transition) =
+                advance(before.clone(), &seen.verdict, look.patience, look.now, || new_id(&*self.clock));
+            if before.is_some() || after.is_some() {
+                steps.push(Moved { spec: look.spec, before, after, transition, seen });
+            }
+        }
+        let mut names: Vec<String> = look.spec.series_names().into_iter().map(str::to_owned).collect();
+        names.sort();
+        for (series, Open { episode, labels }) in open {
+            let (after, transition) = if names_of(&series) == names {
+                advance(Some(episode.clone()), &gone, look.patience, look.now, String::new)
+            } else {
+                replaced(&episode, look.now)
+            };
+            let evidence = Evidence::default();
+            let seen = Observation { series, labels, columns: BTreeMap::new(), verdict: gone, evidence };
+            steps.push(Moved { spec: look.spec, before: Some(episode), after, transition, seen });
+        }
+    }
+
+    /// The step of the alert that tells of the rule itself, if it has one or gets one.
+    fn own_failure<'a>(
+        &self,
+        look: &Look<'_>,
+        own: &'a RuleSpec,
+        error: Option<&String>,
+        open: &mut HashMap<String, Open>,
+    ) -> Option<Moved<'a>> {
+        let before = open.remove(&failing::series(look.name)).map(|o| o.episode);
+        let verdict = match error {
+            Some(_) if before.is_some() || failing::is_worth_telling(look.failing_since, look.now) => {
+                Verdict::Outside(Reading::default())
+            }
+            Some(_) => return None,
+            None => Verdict::Normal(Reading::default()),
+        };
+        let (after, transition) =
+            advance(before.clone(), &verdict, Patience::default(), look.now, || new_id(&*self.clock));
+        let seen = failing::observation(look.name, verdict);
+        (before.is_some() || after.is_some()).then_some(Moved { spec: own, before, after, transition, seen })
+    }
+}
+
+/// One evaluation of one rule.
+struct Look<'a> {
+    name: &'a str,
+    spec: &'a RuleSpec,
+    patience: Patience,
+    /// Since when it cannot be evaluated.
+    failing_since: Option<Timestamp>,
+    now: Timestamp,
+}
+
+/// An episode before and after.
+struct Moved<'a> {
+    spec: &'a RuleSpec,
+    before: Option<Episode>,
+    after: Option<Episode>,
+    transition: Option<Transition>,
+    seen: Observation,
+}
+
+/// The end of an episode whose series the rule no longer knows: it was split by other names before.
+fn replaced(episode: &Episode, now: Timestamp) -> (Option<Episode>, Option<Transition>) {
+    if episode.state == State::Pending {
+        return (None, Some(Transition::Dropped));
+    }
+    let over = Episode { state: State::Resolved, resolved_at: Some(now), ..episode.clone() };
+    (Some(over), Some(Transition::Resolved(Ending::Replaced, Reading::default())))
 }
 
 /// Rules that ask the same together, in the order of their first.
@@ -194,11 +306,6 @@ fn by_question(
         }
     }
     groups
-}
-
-/// The same labels always give the same key.
-fn key(labels: &Labels) -> String {
-    serde_json::to_string(labels).unwrap_or_default()
 }
 
 #[cfg(test)]

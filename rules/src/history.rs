@@ -1,19 +1,20 @@
-//! Alerts for those who look: the list, one with its evidence, acknowledging, the state of rules.
+//! Alerts for those who look: the list, one with its evidence, acknowledging. What was read from tables is shown
+//! to those who may read these tables.
 
-use std::collections::BTreeMap;
-
-use access::Principal;
+use access::{Permission, Principal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 use store::{Timestamp, from_micros, micros};
-use warehouse::Title;
 use warehouse::metric::MetricUnit;
+use warehouse::{TableName, Title};
 
 use crate::Rules;
 use crate::error::{Error, Result};
-use crate::observe::{Evidence, EvidencePoint, Labels};
+use crate::names::{Labels, names_of};
+use crate::observe::{Evidence, EvidencePoint};
+use crate::outgoing::Delivery;
 use crate::template::Told;
 
 /// The largest page.
@@ -25,11 +26,14 @@ pub(crate) struct Message {
     pub(crate) summary: Title,
     pub(crate) description: Option<Title>,
     pub(crate) action: Option<Title>,
+    /// Why it fires, with its figures.
+    #[serde(default)]
+    pub(crate) reason: Option<Title>,
 }
 
 impl From<Told> for Message {
     fn from(Told { summary, description, action }: Told) -> Self {
-        Self { summary, description, action }
+        Self { summary, description, action, reason: None }
     }
 }
 
@@ -57,6 +61,8 @@ pub struct AlertPage {
     pub next: Option<String>,
 }
 
+/// An alert in a list. `summary` and `value` are the newest while it fires; `fired_value` is what it fired at,
+/// `resolved_value` what was seen when it was over.
 #[derive(Debug, Clone, Serialize)]
 pub struct AlertRow {
     pub id: String,
@@ -66,6 +72,10 @@ pub struct AlertRow {
     pub severity: String,
     pub labels: Labels,
     pub value: Option<f64>,
+    /// When `value` was seen.
+    pub value_at: Option<Timestamp>,
+    pub fired_value: Option<f64>,
+    pub resolved_value: Option<f64>,
     pub low: Option<f64>,
     pub high: Option<f64>,
     pub unit: Option<MetricUnit>,
@@ -74,6 +84,65 @@ pub struct AlertRow {
     pub fired_at: Option<Timestamp>,
     pub resolved_at: Option<Timestamp>,
     pub acked: Option<Acked>,
+    /// The reader may not read the tables that it was read from, so labels, values and texts are left out.
+    pub hidden: bool,
+    #[serde(skip)]
+    origin: Origin,
+    /// Names of labels that come from the data.
+    #[serde(skip)]
+    names: Vec<String>,
+}
+
+/// Where what an alert shows was read from.
+#[derive(Debug, Clone, PartialEq)]
+enum Origin {
+    /// A metric or the age of a table.
+    Public,
+    /// Rows of these tables.
+    Tables(Vec<TableName>),
+    /// Rows of tables that were not noted.
+    Unknown,
+}
+
+impl Origin {
+    fn of(evidence: &Evidence) -> Self {
+        match &evidence.tables {
+            Some(tables) => Origin::Tables(tables.clone()),
+            None if evidence.row.is_empty() || evidence.unit == Some(MetricUnit::Minutes) => Origin::Public,
+            None => Origin::Unknown,
+        }
+    }
+
+    fn is_open_to(&self, who: &Principal) -> bool {
+        let zones = access::zones(who);
+        match self {
+            Origin::Public => true,
+            Origin::Tables(tables) => tables.iter().all(|table| zones.contains(&table.zone.as_str())),
+            Origin::Unknown => zones.contains(&"raw") && zones.contains(&"clean"),
+        }
+    }
+}
+
+impl AlertRow {
+    /// The alert as far as `who` may read what it was read from.
+    pub fn for_reader(mut self, who: &Principal) -> Self {
+        if !self.origin.is_open_to(who) {
+            self.hidden = true;
+            self.labels.retain(|name, _| !self.names.contains(name));
+            (self.value, self.fired_value, self.resolved_value) = (None, None, None);
+            (self.low, self.high) = (None, None);
+            self.summary = self.title.clone();
+        }
+        self
+    }
+}
+
+impl AlertPage {
+    /// The page as far as `who` may read what its alerts were read from.
+    pub fn for_reader(mut self, who: &Principal) -> Self {
+        self.alerts = self.alerts.into_iter().map(|alert| alert.for_reader(who)).collect();
+        self
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -86,27 +155,48 @@ pub struct Acked {
 /// One alert with why it fired, what happened since, and how it was told.
 #[derive(Debug, Clone, Serialize)]
 pub struct AlertDetail {
-    pub id: String,
-    pub rule: String,
-    pub title: Title,
-    pub state: String,
-    pub severity: String,
-    pub labels: Labels,
-    pub value: Option<f64>,
-    pub low: Option<f64>,
-    pub high: Option<f64>,
-    pub unit: Option<MetricUnit>,
-    pub summary: Title,
+    #[serde(flatten)]
+    pub row: AlertRow,
+    /// The summary as it was when the alert fired.
+    pub fired_summary: Option<Title>,
+    /// Why it fired, with its figures.
+    pub reason: Option<Title>,
     pub description: Option<Title>,
     pub action: Option<Title>,
-    pub started_at: Timestamp,
-    pub fired_at: Option<Timestamp>,
-    pub resolved_at: Option<Timestamp>,
-    pub acked: Option<Acked>,
+    /// The moment that `series` and `rows` show.
+    pub evidence_at: Option<Timestamp>,
     pub series: Option<SeriesView>,
     pub rows: Option<RowsView>,
     pub timeline: Vec<Event>,
     pub deliveries: Vec<Delivery>,
+}
+
+impl std::ops::Deref for AlertDetail {
+    type Target = AlertRow;
+
+    fn deref(&self) -> &AlertRow {
+        &self.row
+    }
+}
+
+impl AlertDetail {
+    /// The alert as far as `who` may read it: rows by the tables they come from, answers of receivers by the
+    /// right to act on alerts.
+    pub fn for_reader(mut self, who: &Principal) -> Self {
+        self.row = self.row.for_reader(who);
+        if self.row.hidden {
+            (self.fired_summary, self.reason) = (None, None);
+            (self.description, self.action) = (None, None);
+            (self.series, self.rows) = (None, None);
+        }
+        if !access::decide(who, Permission::ActOnAlerts) {
+            for attempt in self.deliveries.iter_mut().flat_map(|delivery| &mut delivery.history) {
+                attempt.response.clear();
+                attempt.error.clear();
+            }
+        }
+        self
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -129,26 +219,6 @@ pub struct Event {
     pub note: String,
 }
 
-#[derive(Debug, Clone, Serialize)]
-pub struct Delivery {
-    pub id: String,
-    pub channel: String,
-    pub kind: String,
-    pub state: String,
-    pub attempts: i64,
-    pub next_at: Option<Timestamp>,
-    pub history: Vec<Try>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Try {
-    pub at: Timestamp,
-    pub status: Option<i64>,
-    pub ms: i64,
-    pub response: String,
-    pub error: String,
-}
-
 /// How a rule stands.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RuleState {
@@ -156,23 +226,31 @@ pub struct RuleState {
     pub pending: i64,
     pub last_evaluated: Option<Timestamp>,
     pub last_error: Option<String>,
+    /// Since when it cannot be evaluated.
+    pub failing_since: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, rule, state, severity, title, labels, message, evidence, value, low, high, started_at, \
-    fired_at, resolved_at, acked_by, acked_at, ack_note";
+const COLUMNS: &str = "id, rule, series, state, severity, title, labels, message, summary_now, evidence, value, \
+    value_at, fired_value, resolved_value, low, high, started_at, fired_at, resolved_at, evidence_at, acked_by, \
+    acked_at, ack_note";
 
 /// A stored alert: its row and the parts that only the detail shows.
 struct Stored {
     row: AlertRow,
     message: Message,
     evidence: Evidence,
+    evidence_at: Option<Timestamp>,
 }
 
 fn read(row: &SqliteRow) -> Result<Stored> {
     let text = |name: &str| row.try_get::<String, _>(name);
+    let moment = |name: &str| row.try_get::<Option<i64>, _>(name).map(|at| at.map(from_micros));
     let message: Message = serde_json::from_str(&text("message")?).unwrap_or_default();
     let evidence: Evidence = serde_json::from_str(&text("evidence")?).unwrap_or_default();
     let title = text("title")?;
+    let now: Option<String> = row.try_get("summary_now")?;
+    let now = now.and_then(|text| serde_json::from_str(&text).ok());
+    let evidence_at = moment("evidence_at")?;
     let acked =
         match (row.try_get::<Option<String>, _>("acked_by")?, row.try_get::<Option<i64>, _>("acked_at")?) {
             (Some(by), Some(at)) => {
@@ -189,16 +267,22 @@ fn read(row: &SqliteRow) -> Result<Stored> {
         severity: text("severity")?,
         labels: serde_json::from_str(&text("labels")?).unwrap_or_default(),
         value: row.try_get("value")?,
+        value_at: moment("value_at")?,
+        fired_value: row.try_get("fired_value")?,
+        resolved_value: row.try_get("resolved_value")?,
         low: row.try_get("low")?,
         high: row.try_get("high")?,
         unit: evidence.unit,
-        summary: message.summary.clone(),
+        summary: now.unwrap_or_else(|| message.summary.clone()),
         started_at: from_micros(row.try_get("started_at")?),
-        fired_at: row.try_get::<Option<i64>, _>("fired_at")?.map(from_micros),
-        resolved_at: row.try_get::<Option<i64>, _>("resolved_at")?.map(from_micros),
+        fired_at: moment("fired_at")?,
+        resolved_at: moment("resolved_at")?,
         acked,
+        hidden: false,
+        origin: Origin::of(&evidence),
+        names: names_of(&text("series")?),
     };
-    Ok(Stored { row, message, evidence })
+    Ok(Stored { row, message, evidence, evidence_at })
 }
 
 impl Rules {
@@ -230,7 +314,7 @@ impl Rules {
             .fetch_optional(self.db.pool())
             .await?;
         let Some(found) = found else { return Ok(None) };
-        let Stored { row, message, evidence } = read(&found)?;
+        let Stored { row, message, evidence, evidence_at } = read(&found)?;
         let series = (!evidence.points.is_empty()).then(|| SeriesView {
             metric: evidence.metric.clone(),
             unit: evidence.unit,
@@ -242,24 +326,13 @@ impl Rules {
         });
         Ok(Some(AlertDetail {
             timeline: self.timeline(id).await?,
-            deliveries: self.deliveries(id).await?,
-            id: row.id,
-            rule: row.rule,
-            title: row.title,
-            state: row.state,
-            severity: row.severity,
-            labels: row.labels,
-            value: row.value,
-            low: row.low,
-            high: row.high,
-            unit: row.unit,
-            summary: row.summary,
+            deliveries: self.deliveries_of(id).await?,
+            row,
+            fired_summary: Some(message.summary),
+            reason: message.reason,
             description: message.description,
             action: message.action,
-            started_at: row.started_at,
-            fired_at: row.fired_at,
-            resolved_at: row.resolved_at,
-            acked: row.acked,
+            evidence_at,
             series,
             rows,
         }))
@@ -289,29 +362,6 @@ impl Rules {
         Ok(())
     }
 
-    /// How every evaluated rule stands.
-    pub async fn states(&self) -> Result<BTreeMap<String, RuleState>> {
-        let mut states: BTreeMap<String, RuleState> = BTreeMap::new();
-        let evaluated: Vec<(String, i64, Option<String>)> =
-            sqlx::query_as("SELECT rule, evaluated_at, error FROM rule_states")
-                .fetch_all(self.db.pool())
-                .await?;
-        for (rule, at, error) in evaluated {
-            let state = states.entry(rule).or_default();
-            (state.last_evaluated, state.last_error) = (Some(from_micros(at)), error);
-        }
-        let open: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT rule, state, COUNT(*) FROM alerts WHERE state IN ('pending', 'firing') GROUP BY rule, state",
-        )
-        .fetch_all(self.db.pool())
-        .await?;
-        for (rule, state, count) in open {
-            let entry = states.entry(rule).or_default();
-            if state == "firing" { entry.firing = count } else { entry.pending = count }
-        }
-        Ok(states)
-    }
-
     async fn timeline(&self, alert: &str) -> Result<Vec<Event>> {
         let rows: Vec<(i64, String, String)> = sqlx::query_as(
             "SELECT at, state, note FROM alert_events WHERE alert = $1 ORDER BY at, id LIMIT 200",
@@ -320,46 +370,5 @@ impl Rules {
         .fetch_all(self.db.pool())
         .await?;
         Ok(rows.into_iter().map(|(at, state, note)| Event { at: from_micros(at), state, note }).collect())
-    }
-
-    async fn deliveries(&self, alert: &str) -> Result<Vec<Delivery>> {
-        type Head = (String, String, String, String, i64, Option<i64>);
-        let heads: Vec<Head> = sqlx::query_as(
-            "SELECT COALESCE(message, id), channel, kind, state, attempts, next_at FROM deliveries WHERE alert = $1 \
-             ORDER BY created_at, id LIMIT 100",
-        )
-        .bind(alert)
-        .fetch_all(self.db.pool())
-        .await?;
-        let mut all = Vec::with_capacity(heads.len());
-        for (id, channel, kind, state, attempts, next_at) in heads {
-            type Row = (i64, Option<i64>, i64, String, String);
-            let tries: Vec<Row> = sqlx::query_as(
-                "SELECT at, status, ms, response, error FROM delivery_attempts WHERE delivery = $1 ORDER BY attempt LIMIT 50",
-            )
-            .bind(&id)
-            .fetch_all(self.db.pool())
-            .await?;
-            let history = tries
-                .into_iter()
-                .map(|(at, status, ms, response, error)| Try {
-                    at: from_micros(at),
-                    status,
-                    ms,
-                    response,
-                    error,
-                })
-                .collect();
-            all.push(Delivery {
-                id,
-                channel,
-                kind,
-                state,
-                attempts,
-                next_at: next_at.map(from_micros),
-                history,
-            });
-        }
-        Ok(all)
     }
 }

@@ -9,16 +9,12 @@
 //! | level (stock) | decides for fixed limits: it is what is | acquits for fixed limits |
 //! | whole (mean, share, extreme) | ignored | ignored |
 
-use chrono::TimeDelta;
+use chrono::{Datelike, Months, TimeDelta};
 use store::Timestamp;
 
 use crate::series::{Bucket, Nature, Series, delta};
 use crate::spec::{Against, Change, Condition, Season, Seasonal, Side};
-
-/// Spread of a normal distribution for one median absolute deviation.
-const MAD: f64 = 1.4826;
-/// The same for one mean absolute deviation, which serves where more than half of the values are equal.
-const MEAN: f64 = 1.2533;
+use crate::spread::{self, robust, widen};
 
 /// What was seen, and what would have been right.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -165,6 +161,7 @@ fn base(against: Against, series: &Series<'_>, at: usize) -> Option<f64> {
             at.checked_sub(1).filter(|b| *b < series.axis.settled).and_then(|b| series.value(b))
         }
         Against::LastWeek => series.value(week_before(&series.axis.buckets, at)?),
+        Against::LastMonth => series.value(month_before(&series.axis.buckets, at)?),
         Against::LastYear => None,
     }
 }
@@ -182,14 +179,27 @@ fn week_before(buckets: &[Bucket], at: usize) -> Option<usize> {
         .map(|offset| near + offset)
 }
 
-/// Median ± deviations · 1.4826 · MAD of the alike complete buckets before `at`.
+/// The bucket of the same date and hour a month before. The month before may have no such date.
+fn month_before(buckets: &[Bucket], at: usize) -> Option<usize> {
+    let bucket = &buckets[at];
+    let wanted = bucket.day.checked_sub_months(Months::new(1)).filter(|day| day.day() == bucket.day.day())?;
+    let near = buckets[..at].partition_point(|b| b.day < wanted);
+    buckets[near..at]
+        .iter()
+        .take_while(|b| b.day == wanted)
+        .position(|b| b.hour == bucket.hour)
+        .map(|offset| near + offset)
+}
+
+/// Median ± deviations · robust spread of the alike complete buckets before `at`, widened for their number.
 fn usual(seasonal: &Seasonal, series: &Series<'_>, at: usize) -> Option<Band> {
     let bucket = &series.axis.buckets[at];
     let history = seasonal.history.map(|h| bucket.start - delta(h.0));
     let first = history.map_or(0, |from| series.axis.buckets.partition_point(|b| b.start < from));
     let collect = |alike: &dyn Fn(&Bucket) -> bool| -> Vec<f64> {
-        let past = series.axis.buckets.iter().enumerate().take(at.min(series.axis.settled)).skip(first);
-        past.filter(|(_, b)| alike(b)).filter_map(|(i, _)| series.value(i)).collect()
+        let past = series.axis.buckets[..at.min(series.axis.settled)].iter().enumerate().skip(first);
+        let alike = past.rev().filter(|(_, b)| alike(b));
+        alike.filter_map(|(i, _)| series.value(i)).take(spread::MOST).collect()
     };
     let same_hour = |b: &Bucket| b.hour == bucket.hour;
     let same_kind = |b: &Bucket| same_hour(b) && b.works == bucket.works;
@@ -203,7 +213,8 @@ fn usual(seasonal: &Seasonal, series: &Series<'_>, at: usize) -> Option<Band> {
         return None;
     }
     let (middle, spread) = robust(&mut values);
-    let distance = (seasonal.deviations * spread).max(seasonal.floor).max(middle.abs() * 1e-9);
+    let wide = widen(values.len(), seasonal.deviations);
+    let distance = (seasonal.deviations * spread * wide).max(seasonal.floor).max(middle.abs() * 1e-9);
     // Where nothing is ever negative, a lower bound below zero would only confuse its reader.
     let positive = values.iter().all(|v| *v >= 0.0);
     let low = if positive { (middle - distance).max(0.0) } else { middle - distance };
@@ -213,28 +224,6 @@ fn usual(seasonal: &Seasonal, series: &Series<'_>, at: usize) -> Option<Band> {
 /// Whether a day is worked exactly when its weekday usually is.
 fn is_ordinary(bucket: &Bucket) -> bool {
     bucket.works == (bucket.weekday < 5)
-}
-
-/// Median and robust standard deviation; `values` is not empty and comes back reordered.
-fn robust(values: &mut [f64]) -> (f64, f64) {
-    let middle = median(values);
-    let mut distances: Vec<f64> = values.iter().map(|v| (v - middle).abs()).collect();
-    let mad = median(&mut distances);
-    let spread =
-        if mad > 0.0 { MAD * mad } else { MEAN * distances.iter().sum::<f64>() / distances.len() as f64 };
-    (middle, spread)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    let half = values.len() / 2;
-    let odd = values.len() % 2 == 1;
-    let (below, middle, _) = values.select_nth_unstable_by(half, f64::total_cmp);
-    let middle = *middle;
-    if odd {
-        return middle;
-    }
-    let below = below.iter().copied().max_by(f64::total_cmp);
-    below.map_or(middle, |below| (below + middle) / 2.0)
 }
 
 /// One value of the evidence and what would have been right.

@@ -7,32 +7,45 @@
 //! Never here: definitions of numbers (it asks metrics), HTTP routes.
 //!
 //! Reading order: `spec` (the YAML) and `check`, `series` → `judge` → `episode` (pure), `template`,
-//! `observe` → `evaluate` → `record`, `bind` → `deliver` with `webhook`, `history` for those who look, and
-//! `backtest` for those who write rules.
+//! `observe` and `rows` → `evaluate` → `record` → `tell`, `bind` → `deliver` with `webhook`, `history`, `outgoing`
+//! and `channels` for those who look, `health` for those who watch the watcher, and `backtest` for those who
+//! write rules.
 
+mod address;
 mod check;
 mod error;
 mod spec;
 
 mod episode;
 mod judge;
+mod names;
 mod series;
+mod spread;
 
 mod number;
+mod reason;
 mod template;
 
 mod backtest;
 mod evaluate;
-mod history;
+mod failing;
 mod observe;
 mod record;
+mod rows;
 mod tables;
+mod tell;
+mod watch;
 
 mod bind;
 mod deliver;
 mod message;
 mod pace;
 mod webhook;
+
+mod channels;
+mod health;
+mod history;
+mod outgoing;
 
 #[cfg(test)]
 mod site;
@@ -47,15 +60,19 @@ use store::{Metadata, Outbox, SharedClock};
 use tokio::sync::broadcast;
 use warehouse::{Title, Warehouse};
 
+pub use address::Address;
 pub use backtest::{Backtest, WouldBe};
+pub use channels::{ChannelState, ChannelTest, check_channel};
 pub use check::check;
 pub use deliver::Delivered;
 pub use episode::{Ending, Episode, Patience, State, Transition, advance};
 pub use error::{Error, Result};
 pub use evaluate::{Pass, RuleOutcome};
+pub use health::{Trouble, troubles};
 pub use history::{AlertDetail, AlertFilter, AlertPage, AlertRow, RuleState};
 pub use judge::{Reading, Unknown, Verdict, judge};
 pub use observe::{Evidence, EvidencePoint};
+pub use outgoing::{Delivery, DeliveryFilter, DeliveryPage, Sent, Try};
 pub use series::{Axis, Bucket, Nature, Series, Values};
 pub use spec::{
     Against, Annotations, Ask, Change, ChannelSpec, Condition, Corridor, Limit, Rows, RuleSpec, Season,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{Datelike, TimeDelta, Timelike};
+use chrono::{Datelike, NaiveDate, TimeDelta, Timelike};
 use store::Timestamp;
 use warehouse::metric::{Grain, Measure, MetricAnswer, MetricSpec};
 use warehouse::{Calendar, CalendarUnit};
@@ -23,7 +23,7 @@ impl Nature {
     pub fn of(metric: &MetricSpec) -> Self {
         match &metric.measure {
             Measure::Count(_) | Measure::Sum(_) | Measure::Distinct(_) => Nature::Growing,
-            Measure::Latest(_) => Nature::Level,
+            Measure::Latest(_) | Measure::Last(_) => Nature::Level,
             _ => Nature::Whole,
         }
     }
@@ -44,6 +44,8 @@ impl Nature {
 pub struct Bucket {
     pub start: Timestamp,
     pub end: Timestamp,
+    /// Its day on the site's wall clock.
+    pub day: NaiveDate,
     /// Hour 0–23 of its start.
     pub hour: u8,
     /// Days since Monday.
@@ -58,6 +60,7 @@ impl Bucket {
         Self {
             start,
             end,
+            day: local.date_naive(),
             hour: local.hour() as u8,
             weekday: local.weekday().num_days_from_monday() as u8,
             works: calendar.is_workday(local.date_naive()),
@@ -153,10 +156,18 @@ fn unit(grain: Grain) -> Option<CalendarUnit> {
     })
 }
 
-/// Whether a bucket's value is final at `now`. `as_of` is when the tables last changed, if known.
-pub(crate) fn is_settled(grain: Grain, end: Timestamp, now: Timestamp, as_of: Option<Timestamp>) -> bool {
-    let fresh = as_of.is_none_or(|as_of| as_of >= end) || end + patience(grain) <= now;
-    end + settle(grain) <= now && fresh
+/// Whether a bucket's value is final at `now`. `as_of` is when the tables last changed, if known; rows come
+/// `delay` later than their time.
+pub(crate) fn is_settled(
+    grain: Grain,
+    end: Timestamp,
+    delay: TimeDelta,
+    now: Timestamp,
+    as_of: Option<Timestamp>,
+) -> bool {
+    let Some(there) = end.checked_add_signed(delay) else { return false };
+    let fresh = as_of.is_none_or(|as_of| as_of >= there) || there + patience(grain) <= now;
+    there + settle(grain) <= now && fresh
 }
 
 /// The values of a dimension, in the order asked.
@@ -170,8 +181,15 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Buckets of an answer with a grain, as far as they had begun at `now`.
-    pub(crate) fn by_time(answer: MetricAnswer, grain: Grain, now: Timestamp, calendar: &Calendar) -> Self {
+    /// Buckets of an answer with a grain, as far as they had begun at `now`. A bucket whose rows come `delay`
+    /// later than their time is complete that much later.
+    pub(crate) fn by_time(
+        answer: MetricAnswer,
+        grain: Grain,
+        now: Timestamp,
+        delay: TimeDelta,
+        calendar: &Calendar,
+    ) -> Self {
         let mut starts: Vec<Timestamp> =
             answer.rows.iter().filter_map(|row| row.time).filter(|t| *t < now).collect();
         starts.sort_unstable();
@@ -180,7 +198,8 @@ impl Frame {
             .iter()
             .map(|start| Bucket::new(*start, end_of(grain, *start, calendar), calendar))
             .collect();
-        let settled = buckets.iter().take_while(|b| is_settled(grain, b.end, now, answer.as_of)).count();
+        let is_complete = |b: &&Bucket| is_settled(grain, b.end, delay, now, answer.as_of);
+        let settled = buckets.iter().take_while(is_complete).count();
         let compares = answer.previous_range.is_some();
         let width = buckets.len();
         let mut series: BTreeMap<Key, Values> = BTreeMap::new();
@@ -266,17 +285,36 @@ mod tests {
             ("2026-03-02T10:05:00Z", None, true, "nothing is known of loads"),
         ];
         for (now, as_of, expected, why) in cases {
-            assert_eq!(is_settled(Grain::Hour, end, at(now), as_of.map(at)), expected, "{why}");
+            assert_eq!(
+                is_settled(Grain::Hour, end, TimeDelta::zero(), at(now), as_of.map(at)),
+                expected,
+                "{why}"
+            );
         }
+    }
+
+    #[test]
+    fn a_bucket_waits_for_rows_that_always_come_later() {
+        let end = at("2026-03-02T10:00:00Z");
+        let settled = |now: &str, as_of: &str| {
+            is_settled(Grain::Hour, end, TimeDelta::hours(1), at(now), Some(at(as_of)))
+        };
+        assert!(!settled("2026-03-02T10:30:00Z", "2026-03-02T10:29:00Z"), "others keep the table fresh");
+        assert!(!settled("2026-03-02T11:04:59Z", "2026-03-02T11:04:00Z"));
+        assert!(settled("2026-03-02T11:05:00Z", "2026-03-02T11:04:00Z"));
     }
 
     #[test]
     fn a_night_batch_that_comes_at_six_does_not_make_yesterday_look_empty() {
         let end = at("2026-03-01T16:00:00Z"); // midnight in Shanghai
         let loaded = Some(at("2026-02-28T22:00:00Z"));
-        assert!(!is_settled(Grain::Day, end, at("2026-03-01T21:00:00Z"), loaded), "still waiting at five");
+        let none = TimeDelta::zero();
+        assert!(
+            !is_settled(Grain::Day, end, none, at("2026-03-01T21:00:00Z"), loaded),
+            "still waiting at five"
+        );
         let now = at("2026-03-01T22:10:00Z");
-        assert!(is_settled(Grain::Day, end, now, Some(at("2026-03-01T22:05:00Z"))), "loaded at six");
+        assert!(is_settled(Grain::Day, end, none, now, Some(at("2026-03-01T22:05:00Z"))), "loaded at six");
     }
 
     #[test]

@@ -75,10 +75,15 @@ impl Site {
     }
 
     async fn write(&self, rows: &[(Timestamp, &str, f64)], how: Landing) {
+        let rows: Vec<_> = rows.iter().map(|(at, process, amount)| (*at, Some(*process), *amount)).collect();
+        self.write_some(&rows, how).await;
+    }
+
+    async fn write_some(&self, rows: &[(Timestamp, Option<&str>, f64)], how: Landing) {
         let times: TimestampMicrosecondArray = rows.iter().map(|r| Some(r.0.timestamp_micros())).collect();
         let columns: [(&str, ArrayRef); 3] = [
             ("at", Arc::new(times.with_timezone("UTC"))),
-            ("process", Arc::new(rows.iter().map(|r| Some(r.1)).collect::<StringArray>())),
+            ("process", Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>())),
             ("amount", Arc::new(rows.iter().map(|r| Some(r.2)).collect::<Float64Array>())),
         ];
         let batch = RecordBatch::try_from_iter(columns).unwrap();
@@ -87,6 +92,15 @@ impl Site {
             LoadMark { stream: "test".into(), seq, cursor: Value::Null, operation: format!("test-{seq}") };
         let rows = futures::stream::iter([Ok(batch)]).boxed();
         self.warehouse.land(&"mart.work".parse().unwrap(), rows, how, mark).await.unwrap();
+    }
+
+    /// Leaves only these rows in mart.work, some without a process.
+    pub(crate) async fn replace_some(&self, rows: &[(Timestamp, Option<&str>, f64)]) {
+        self.write_some(rows, Landing::Replace).await;
+    }
+
+    pub(crate) fn seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
     }
 
     pub(crate) fn minutes(&self, minutes: u64) {
@@ -188,6 +202,8 @@ impl Received {
 pub(crate) struct Receiver {
     pub(crate) url: String,
     plan: Arc<Mutex<Vec<&'static str>>>,
+    /// What a body may not contain, and the answer to one that does.
+    poison: Arc<Mutex<Option<(&'static str, &'static str)>>>,
     got: Arc<Mutex<Vec<Received>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -199,6 +215,7 @@ impl Drop for Receiver {
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+pub(crate) const BAD: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\nconnection: close\r\n\r\nwhat";
 pub(crate) const DOWN: &str =
     "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 11\r\nconnection: close\r\n\r\nout to tea\n";
 
@@ -208,26 +225,33 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let plan = Arc::new(Mutex::new(plan.to_vec()));
         let got: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let poison: Arc<Mutex<Option<(&'static str, &'static str)>>> = Arc::default();
         let task = tokio::spawn({
-            let (plan, got) = (plan.clone(), got.clone());
+            let (plan, got, poison) = (plan.clone(), got.clone(), poison.clone());
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let answer = {
                         let mut plan = plan.lock().unwrap();
                         if plan.len() > 1 { plan.remove(0) } else { plan[0] }
                     };
-                    if let Some(received) = exchange(stream, answer).await {
+                    let poison = *poison.lock().unwrap();
+                    if let Some(received) = exchange(stream, answer, poison).await {
                         got.lock().unwrap().push(received);
                     }
                 }
             }
         });
-        Self { url, plan, got, task }
+        Self { url, plan, poison, got, task }
     }
 
     /// From now on answers so.
     pub(crate) fn answer(&self, answer: &'static str) {
         *self.plan.lock().unwrap() = vec![answer];
+    }
+
+    /// From now on answers so to every message that contains `part`.
+    pub(crate) fn refuse(&self, part: &'static str, answer: &'static str) {
+        *self.poison.lock().unwrap() = Some((part, answer));
     }
 
     pub(crate) fn all(&self) -> Vec<Received> {
@@ -239,12 +263,18 @@ impl Receiver {
     }
 
     pub(crate) fn channels(&self) -> BTreeMap<String, ChannelSpec> {
-        let spec = json!({"webhook": {"url": self.url, "secret": "file:secret"}});
-        BTreeMap::from([("ops".to_owned(), serde_json::from_value(spec).unwrap())])
+        self.channels_with(json!({}))
+    }
+
+    /// The channel with more settings.
+    pub(crate) fn channels_with(&self, more: Value) -> BTreeMap<String, ChannelSpec> {
+        let mut hook = json!({"url": self.url, "secret": "file:secret"});
+        hook.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        BTreeMap::from([("ops".to_owned(), serde_json::from_value(json!({"webhook": hook})).unwrap())])
     }
 }
 
-async fn exchange(mut stream: TcpStream, answer: &str) -> Option<Received> {
+async fn exchange(mut stream: TcpStream, answer: &str, poison: Option<(&str, &str)>) -> Option<Received> {
     let mut bytes = Vec::new();
     let (head, length) = loop {
         let mut chunk = [0u8; 4096];
@@ -259,11 +289,13 @@ async fn exchange(mut stream: TcpStream, answer: &str) -> Option<Received> {
         }
     };
     let text = String::from_utf8(bytes[..head].to_vec()).ok()?;
+    let body = String::from_utf8(bytes[head + 4..head + 4 + length].to_vec()).ok()?;
+    let answer = poison.filter(|(part, _)| body.contains(part)).map_or(answer, |(_, answer)| answer);
     let received = Received {
         id: header(&text, "webhook-id")?,
         timestamp: header(&text, "webhook-timestamp")?.parse().ok()?,
         signature: header(&text, "webhook-signature")?,
-        body: String::from_utf8(bytes[head + 4..head + 4 + length].to_vec()).ok()?,
+        body,
         status: answer[9..12].parse().ok()?,
     };
     stream.write_all(answer.as_bytes()).await.ok()?;

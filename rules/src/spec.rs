@@ -9,6 +9,8 @@ use store::{CronSpec, Problem, Schedule, Secret, Span};
 use warehouse::metric::Grain;
 use warehouse::{TableName, Title, references};
 
+use crate::address::Address;
+
 /// How often a rule is evaluated that does not say.
 const EVERY: Duration = Duration::from_secs(300);
 
@@ -32,7 +34,12 @@ pub struct RuleSpec {
     /// Instead of `every`: a crontab expression in the site's zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<CronSpec>,
-    /// How long the condition must hold before the alert fires. Default: at once.
+    /// How much later than its time data comes: nothing is judged before it can be there. A branch that
+    /// delivers an hour late wants `delay: 1h`. Default: none.
+    #[serde(default)]
+    pub delay: Span,
+    /// How long the condition must be seen to hold before the alert fires; time in which nobody looked, such as
+    /// that of a stopped server, does not count. Default: at once.
     #[serde(default, rename = "for")]
     pub hold: Span,
     /// How long an alert goes on firing after the condition last held. Default: it resolves at once.
@@ -84,8 +91,8 @@ pub enum Condition {
     Outside(Corridor),
     /// The value differs from an earlier one by a share of it.
     Change(Change),
-    /// The value differs from what is usual at this time: median ± deviations · 1.4826 · MAD of the same
-    /// hours or days before. Public holidays and make-up workdays count as what they are.
+    /// The value differs from what is usual at this time: median ± deviations · robust spread of the same hours
+    /// or days before, wider the fewer they are. Public holidays and make-up workdays count as what they are.
     Seasonal(Seasonal),
     /// A table has not changed for too long.
     Stale(Stale),
@@ -112,7 +119,8 @@ pub struct Corridor {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// With a grain, the bucket before, of a week before or of a year before; without, the window before.
+    /// With a grain, the bucket before, of a week, a month (the same date) or a year before; without, the window
+    /// before.
     pub against: Against,
     /// Worth a warning when the value is greater by this share: 0.3 is 30 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +139,7 @@ pub struct Change {
 pub enum Against {
     Previous,
     LastWeek,
+    LastMonth,
     LastYear,
 }
 
@@ -140,13 +149,14 @@ pub enum Against {
 pub struct Seasonal {
     /// Which earlier values are alike.
     pub season: Season,
-    /// Robust standard deviations that are still usual. Default 4.
+    /// Robust standard deviations that are still usual. Default 4, which noise exceeds once in 16,000 values.
     #[serde(default = "four")]
     pub deviations: f64,
     /// Which side is worth a warning. Default both.
     #[serde(default)]
     pub side: Side,
-    /// How far back usual is looked for. Default: the ask's window.
+    /// How far back usual is looked for. Default: the ask's window, but at least 12 alike values (12 weeks for
+    /// `week`, 6 for `workweek`). From fewer values what is usual is known badly, and the band is wider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Span>,
     /// With fewer alike values than this nothing is judged. Default 4.
@@ -186,11 +196,15 @@ pub enum Side {
 pub struct Stale {
     /// The table, such as `raw.crm_orders`.
     pub table: TableName,
-    /// How old its newest change may be.
+    /// How old its newest change, or with `at` its newest time, may be.
     pub longer_than: Span,
     /// Count only the site's working hours.
     #[serde(default)]
     pub working_hours: bool,
+    /// A timestamp or date column: what counts is its newest value that is not in the future. Default: when the
+    /// table last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// Rows that should not be.
@@ -255,11 +269,13 @@ pub enum ChannelSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSpec {
-    /// http or https address that takes POST. Private addresses must be listed in `outbound.allow`.
-    pub url: String,
+    /// http or https address that takes POST, or a reference to it (`env:NAME`, `file:PATH`): one that holds a
+    /// token is a secret. Private addresses must be listed in `outbound.allow`.
+    pub url: Address,
     /// Reference to the shared secret: `whsec_` and base64 of 24–64 bytes.
     pub secret: Secret,
-    /// Waits before each further attempt. Default: those of the specification, 5 s up to 24 h.
+    /// Waits before each further attempt of a message, followed as written. Default: those of the
+    /// specification, 5 s up to 24 h, which leave a channel alone that does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Vec<Span>>,
 }
@@ -279,6 +295,16 @@ impl RuleSpec {
         self.ask.as_ref().map(|ask| ask.metric.as_str())
     }
 
+    /// The labels that tell its series apart.
+    pub fn series_names(&self) -> Vec<&str> {
+        match (&self.when, &self.ask) {
+            (Condition::Rows(rows), _) => rows.key.iter().map(String::as_str).collect(),
+            (Condition::Stale(_), _) => vec!["table"],
+            (_, Some(ask)) => ask.by.iter().map(String::as_str).collect(),
+            (_, None) => Vec::new(),
+        }
+    }
+
     /// The tables that the rule itself names; those of its metric belong to the metric.
     pub fn tables(&self) -> Vec<TableName> {
         match &self.when {
@@ -295,6 +321,26 @@ impl RuleSpec {
             Condition::Rows(_) => problem.at_key("when").at_key("rows").at_key("sql"),
             _ => problem,
         }
+    }
+}
+
+impl Seasonal {
+    /// How far back usual is looked for by a rule with this window.
+    pub fn reach(&self, window: Span) -> Span {
+        self.history.unwrap_or_else(|| Span(window.0.max(self.season.twelve())))
+    }
+}
+
+impl Season {
+    /// How long twelve alike values take to come together.
+    fn twelve(self) -> Duration {
+        let days = match self {
+            Season::Day => 12,
+            // Of the two kinds of days the rarer comes twice a week.
+            Season::Workweek => 6 * 7,
+            Season::Week => 12 * 7,
+        };
+        Duration::from_secs(days * 86_400)
     }
 }
 

@@ -30,6 +30,20 @@ ALTER TABLE deliveries ADD COLUMN error TEXT;
 CREATE INDEX deliveries_message ON deliveries (message);
 CREATE TABLE closed_channels (
   channel TEXT PRIMARY KEY, target TEXT NOT NULL, closed_at BIGINT NOT NULL, reason TEXT NOT NULL);
+", "
+ALTER TABLE alerts ADD COLUMN held_since BIGINT;
+ALTER TABLE alerts ADD COLUMN fired_value DOUBLE PRECISION;
+ALTER TABLE alerts ADD COLUMN resolved_value DOUBLE PRECISION;
+ALTER TABLE alerts ADD COLUMN value_at BIGINT;
+ALTER TABLE alerts ADD COLUMN summary_now TEXT;
+ALTER TABLE alerts ADD COLUMN evidence_at BIGINT;
+UPDATE alerts SET held_since = started_at, evidence_at = COALESCE(fired_at, started_at);
+ALTER TABLE rule_states ADD COLUMN looked_at BIGINT;
+ALTER TABLE rule_states ADD COLUMN failing_since BIGINT;
+ALTER TABLE messages ADD COLUMN attempts_before BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX deliveries_created ON deliveries (created_at, id);
+CREATE INDEX deliveries_state ON deliveries (state, channel);
+CREATE INDEX deliveries_channel ON deliveries (channel, updated_at);
 "];
 
 /// `system.alerts`, `system.alert_events`, `system.deliveries`, `system.delivery_attempts`.
@@ -57,6 +71,8 @@ pub fn system_tables() -> Vec<SystemTable> {
                 ("labels", &text),
                 ("message", &text),
                 ("value", &real),
+                ("fired_value", &real),
+                ("resolved_value", &real),
                 ("low", &real),
                 ("high", &real),
                 ("started_at", &at),

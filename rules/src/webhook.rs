@@ -13,6 +13,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use store::Timestamp;
 
+use crate::address::{masked, shown};
 use crate::spec::WebhookSpec;
 
 /// Waits before the second and each further attempt, as the specification recommends.
@@ -34,9 +35,17 @@ pub(crate) struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Accepted,
-    /// Try again, not before the other side's wish.
+    /// Nobody there, or overloaded: try again, not before the other side's wish.
     Later {
         after: Option<Duration>,
+        error: String,
+    },
+    /// The receiver takes this message not now (a right or an address that may be put right); others it may take.
+    NotNow {
+        error: String,
+    },
+    /// The receiver will never take this message: trying again would change nothing.
+    Refused {
         error: String,
     },
     /// The receiver wants nothing more at this address.
@@ -64,38 +73,59 @@ pub(crate) async fn send(
         Ok(secret) => secret,
         Err(error) => return later(error.to_string()),
     };
+    let url = match spec.url.resolve(base) {
+        Ok(url) => url,
+        Err(error) => return later(error),
+    };
     let signature = match sign(secret.trim(), id, at, body) {
         Ok(signature) => signature,
         Err(error) => return later(format!("{}: {error}", spec.secret)),
     };
-    let request = Request::post(spec.url.clone(), body.to_owned())
+    let request = Request::post(url.clone(), body.to_owned())
         .header("content-type", "application/json")
         .header("webhook-id", id)
         .header("webhook-timestamp", at.timestamp().to_string())
         .header("webhook-signature", signature);
     match outbound.send(request).await {
-        Ok(reply) => judged(reply, at),
+        Ok(reply) => judged(reply, &url, at),
         // Even an address that is not allowed may be allowed by tomorrow: a message is not lost to a setting.
         Err(OutboundError::Later { why, .. } | OutboundError::Never(why) | OutboundError::Refused(why)) => {
-            later(why)
+            later(masked(&why, &url))
         }
     }
 }
 
-/// Only 2xx is success. 410 says: never again. Everything else may be a passing fault, even a 404 while
-/// the receiver is deployed.
-fn judged(reply: Reply, at: Timestamp) -> Attempt {
+/// Only 2xx is success. 410 says: never again. 408, 425, 429, 5xx and redirects are the channel's fault and may
+/// pass. Every other 4xx is about this message: what names rights or addresses (401, 403, 404, 407) may be put
+/// right in time, the rest will never be taken.
+fn judged(reply: Reply, url: &str, at: Timestamp) -> Attempt {
     let status = reply.status;
     let kept = &reply.body[..reply.body.len().min(RESPONSE_BYTES)];
-    let response = String::from_utf8_lossy(kept).into_owned();
+    let response = masked(&String::from_utf8_lossy(kept), url);
     let after = reply.header("retry-after").and_then(|text| wish(text, at));
-    let outcome = match reply.success() {
-        Ok(_) => Outcome::Accepted,
-        Err(_) if status == 410 => Outcome::Gone {
-            error: "the receiver answered 410: it wants nothing more at this address; give the channel another url"
+    let redirect = reply.header("location").map(shown).unwrap_or_else(|| "nowhere".to_owned());
+    let outcome = match (reply.success(), status) {
+        (Ok(_), _) => Outcome::Accepted,
+        (Err(_), 300..=399) => Outcome::Later {
+            after,
+            error: format!(
+                "the other side answered {status} and wants to redirect to {redirect}; redirects are not followed: \
+                 give the channel the final address"
+            ),
+        },
+        (Err(_), 410) => Outcome::Gone {
+            error: "the receiver answered 410: it wants nothing more at this address; give the channel another url, \
+                    or run `guanlan channel reopen` when it takes messages again"
                 .to_owned(),
         },
-        Err(error) => Outcome::Later { after, error: error.to_string() },
+        (Err(error), 401 | 403 | 404 | 407) => Outcome::NotNow { error: masked(&error.to_string(), url) },
+        (Err(_), 400..=499) if !matches!(status, 408 | 425 | 429) => Outcome::Refused {
+            error: format!(
+                "the other side answered {status}: it does not take this message; see its answer, and send it again \
+                 with `guanlan delivery resend` when it would"
+            ),
+        },
+        (Err(error), _) => Outcome::Later { after, error: masked(&error.to_string(), url) },
     };
     Attempt { status: Some(status), response, outcome }
 }
@@ -137,6 +167,29 @@ pub fn sign(secret: &str, id: &str, at: Timestamp, body: &str) -> Result<String,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_says_whose_the_fault_is() {
+        let url = "https://h.example.com/hook/abcdefgh12345";
+        let outcome = |status: u16, headers: &[(&str, &str)]| {
+            let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let body = b"no /hook/abcdefgh12345 here".to_vec().into();
+            judged(Reply { status, headers, body }, url, Timestamp::UNIX_EPOCH)
+        };
+        for status in [408, 425, 429, 500, 502, 503, 301, 308] {
+            let attempt = outcome(status, &[("location", "https://h.example.com/hook/abcdefgh12345/")]);
+            assert!(matches!(attempt.outcome, Outcome::Later { .. }), "{status}");
+            assert!(!format!("{attempt:?}").contains("abcdefgh12345"), "{attempt:?}");
+        }
+        for status in [400, 402, 405, 406, 409, 411, 413, 415, 422, 431, 451, 499] {
+            assert!(matches!(outcome(status, &[]).outcome, Outcome::Refused { .. }), "{status}");
+        }
+        for status in [401, 403, 404, 407] {
+            assert!(matches!(outcome(status, &[]).outcome, Outcome::NotNow { .. }), "{status}");
+        }
+        assert!(matches!(outcome(410, &[]).outcome, Outcome::Gone { .. }));
+        assert!(matches!(outcome(204, &[]).outcome, Outcome::Accepted));
+    }
 
     /// The example of the specification's own documentation and libraries.
     #[test]

@@ -93,15 +93,19 @@ pub async fn plan(project: &Path, output: &Output) -> Result<ExitCode> {
     }
     let stale: Vec<String> =
         models.iter().filter(|due| due.stale).map(|due| format!("mart.{}", due.model)).collect();
+    let again = platform.redone_by_definitions().await?;
     server::tell(&loaded);
-    output.data(&json!({"changes": loaded.plan, "stale_models": stale, "models": models,
+    output.data(&json!({"changes": loaded.plan, "again": again, "stale_models": stale, "models": models,
         "findings": loaded.findings}));
     if !output.json {
         output.write(&loaded.plan.to_string());
+        for line in &again {
+            output.write(&output.paint(Tone::Warn, line));
+        }
         for due in &models {
             say_due(due, output);
         }
-        if stale.is_empty() && loaded.plan.is_empty() {
+        if stale.is_empty() && again.is_empty() && loaded.plan.is_empty() {
             output.write(&output.paint(Tone::Good, "every model is up to date"));
         }
     }

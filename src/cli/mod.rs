@@ -2,12 +2,15 @@
 //! `--json`. Errors go to standard error with what to do next.
 
 mod build;
+mod channel;
 mod check;
+mod delivery;
 mod demo;
 mod output;
 mod quarantine;
 mod query;
 mod server;
+mod source;
 mod sync;
 mod user;
 
@@ -52,12 +55,19 @@ enum Command {
         /// Only this stream of the source.
         #[arg(long, requires = "source")]
         stream: Option<String>,
+        /// Forget where this stream stands and read all of it again: its rows and columns take the place of those
+        /// that are there.
+        #[arg(long, value_name = "SOURCE.STREAM", conflicts_with_all = ["source", "stream"])]
+        reset: Option<String>,
         /// Stop after the raw tables.
         #[arg(long)]
         raw_only: bool,
     },
     /// Build models: whatever is stale, or one now.
     Build(build::Options),
+    /// Look at a source before anything lands.
+    #[command(subcommand)]
+    Source(source::Command),
     /// Run a query.
     Sql {
         /// The query; `-` reads it from standard input.
@@ -98,9 +108,15 @@ enum Command {
     /// Users of this project.
     #[command(subcommand)]
     User(user::Command),
-    /// Rows that did not fit the cleaning rules.
+    /// Rows that could not land or did not fit their cleaning.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Messages to receivers: list them, send them again.
+    #[command(subcommand)]
+    Delivery(delivery::Command),
+    /// Whom rules can tell: list, test, open again.
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Show the configuration in force, secrets as references.
     Config,
 }
@@ -110,8 +126,12 @@ enum Command {
 #[error("{0}")]
 pub struct Wrong(pub String);
 
+/// Something failed or was refused.
 const FAILED: u8 = 1;
+/// The call or a definition is wrong.
 const WRONG: u8 = 2;
+/// Done, but rows were set aside or cells changed, more than the definitions accept.
+const SET_ASIDE: u8 = 3;
 
 /// Parses the arguments, runs the command, prints its error.
 pub async fn run() -> ExitCode {
@@ -124,10 +144,12 @@ pub async fn run() -> ExitCode {
         Command::Plan => check::plan(&project, &output).await,
         Command::Schema { out } => check::schema(&out, &output),
         Command::Config => check::config(&project, &output),
-        Command::Sync { source, stream, raw_only } => {
-            sync::sync(&project, source.as_deref(), stream.as_deref(), raw_only, &output).await
+        Command::Sync { source, stream, reset, raw_only } => {
+            let wanted = sync::Wanted { source, stream, reset, raw_only };
+            sync::sync(&project, wanted, &output).await
         }
         Command::Build(options) => build::build(&project, &options, &output).await,
+        Command::Source(command) => source::run(&project, command, &output).await,
         Command::Sql { sql, csv, limit } => query::sql(&project, &sql, csv, limit, &output).await,
         Command::Serve { listen } => server::serve(&project, listen, &output).await,
         Command::Demo { folder, seed, speed, staff, port, prepare_only } => {
@@ -135,6 +157,8 @@ pub async fn run() -> ExitCode {
         }
         Command::User(command) => user::run(&project, command, &output).await,
         Command::Quarantine(command) => quarantine::run(&project, command, &output).await,
+        Command::Delivery(command) => delivery::run(&project, command, &output).await,
+        Command::Channel(command) => channel::run(&project, command, &output).await,
     };
     match done {
         Ok(code) => code,

@@ -1,4 +1,5 @@
-//! `guanlan quarantine`: what did not fit, why, and cleaning it again after a fix.
+//! `guanlan quarantine`: what did not fit, while landing (`raw.…`) or while cleaning (`clean.…`), why, and what can
+//! be done about it.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,49 +7,56 @@ use std::process::ExitCode;
 use access::Principal;
 use anyhow::Result;
 use clap::Subcommand;
+use ingest::Quiet;
 use serde_json::json;
-use warehouse::TableName;
 
 use super::output::{Output, count};
-use super::{Wrong, query, server};
+use super::{FAILED, SET_ASIDE, Wrong, query, server};
+use crate::platform::{Platform, accounted};
+use crate::quarantine::{Quarantine, Retried, Unknown};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Quarantined rows counted by table, column and reason.
+    /// Quarantined rows counted by table, column and reason, with the first place.
     List,
-    /// The quarantined rows of one clean table.
+    /// The quarantined rows of one table: `clean.orders` (or `orders`), `raw.shop_orders`.
     Show {
         table: String,
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Clean the rows again with the rules now in force; those that fit leave the quarantine.
+    /// Judge the rows again by the definition now in force: read their files (or their stream) again, or clean them
+    /// again. Those that fit leave the quarantine.
+    Retry { table: String },
+    /// Clean the rows of a clean table again; those that fit leave the quarantine.
     Release { table: String },
+    /// Remove the rows for good; what they were stays in the audit as a number only.
+    Discard { table: String },
 }
 
 pub async fn run(project: &Path, command: Command, output: &Output) -> Result<ExitCode> {
     match command {
         Command::List => list(project, output).await,
         Command::Show { table, limit } => show(project, &table, limit, output).await,
-        Command::Release { table } => {
-            release(project, table.strip_prefix("clean.").unwrap_or(&table), output).await
-        }
+        Command::Retry { table } | Command::Release { table } => retry(project, &table, output).await,
+        Command::Discard { table } => discard(project, &table, output).await,
     }
 }
 
-/// A table by its name alone is a clean one; `raw.…` names rows that were set aside while landing.
-fn rejects(table: &str) -> Result<TableName> {
-    let table = table.trim_end_matches("_rejected");
-    let full = if table.contains('.') { table.to_owned() } else { format!("clean.{table}") };
-    format!("{full}_rejected").parse().map_err(|e: String| Wrong(e).into())
+async fn find(platform: &Platform, table: &str) -> Result<Quarantine> {
+    platform.quarantine(table).await.map_err(|error| match error.downcast::<Unknown>() {
+        Ok(unknown) => Wrong(unknown.0).into(),
+        Err(error) => error,
+    })
 }
 
 async fn show(project: &Path, table: &str, limit: usize, output: &Output) -> Result<ExitCode> {
-    let rejected = rejects(table)?;
     let platform = server::open_for_reading(project).await?;
+    let quarantine = find(&platform, table).await?;
+    let rejected = quarantine.rejected();
     if platform.warehouse.snapshot(&rejected).await?.is_none() {
         output.data(&json!({"columns": [], "rows": []}));
-        output.say(&format!("no rows of {table} are in quarantine"));
+        output.say(&format!("no rows of {} are in quarantine", quarantine.table));
         return Ok(ExitCode::SUCCESS);
     }
     let sql = format!("select * from {}.\"{}\" limit {limit}", rejected.zone, rejected.name);
@@ -57,55 +65,103 @@ async fn show(project: &Path, table: &str, limit: usize, output: &Output) -> Res
 
 async fn list(project: &Path, output: &Output) -> Result<ExitCode> {
     let platform = server::open_for_reading(project).await?;
-    let mut rows = Vec::new();
-    for table in platform.warehouse.tables().await {
-        let Some(name) = table.name.name.strip_suffix("_rejected") else { continue };
-        // Rows set aside while landing name no column: their whole line did not fit.
-        let column = if table.schema.field_with_name("column").is_ok() { "\"column\"" } else { "''" };
-        let sql = format!(
-            "select {column}, reason, count(*) as n from {}.\"{}\" group by 1, 2 order by n desc limit 100",
-            table.name.zone, table.name.name
-        );
-        let (batches, _) =
-            platform.warehouse.session(&Principal::cli()).sql(&sql).await?.collect(100).await?;
-        for batch in &batches {
-            for row in crate::cells::rows(batch)? {
-                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-                let n = row[2].as_u64().unwrap_or_default();
-                rows.push((format!("{}.{name}", table.name.zone), text(&row[0]), text(&row[1]), n));
-            }
-        }
-    }
-    let data: Vec<_> = rows
-        .iter()
-        .map(|(table, column, reason, n)| json!({"table": table, "column": column, "reason": reason, "rows": n}))
+    let found = platform.quarantines().await?;
+    let flat = found.iter().flat_map(|q| q.reasons.iter().map(move |r| (&q.table, r)));
+    let data: Vec<_> = flat
+        .clone()
+        .map(|(table, r)| {
+            json!({"table": table, "column": r.column.clone().unwrap_or_default(), "reason": r.reason,
+                "rows": r.count, "first": r.first})
+        })
         .collect();
     output.data(&data);
     if !output.json {
-        let rows: Vec<Vec<String>> = rows.into_iter().map(|(t, c, r, n)| vec![t, c, r, count(n)]).collect();
-        output.table(&["table", "column", "reason", "rows"], &rows);
+        let rows: Vec<Vec<String>> = flat
+            .map(|(table, r)| {
+                vec![
+                    table.clone(),
+                    r.column.clone().unwrap_or_default(),
+                    r.reason.clone().unwrap_or_default(),
+                    count(r.count),
+                    r.first.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        output.table(&["table", "column", "reason", "rows", "first"], &rows);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn release(project: &Path, table: &str, output: &Output) -> Result<ExitCode> {
-    let (platform, _lease) = server::open_for_work(project, "guanlan quarantine release").await?;
-    let live = platform.project();
-    if !live.project.cleans.contains_key(table) {
-        let near = store::nearest(table, live.project.cleans.keys().map(String::as_str));
-        let near = near.map(|n| format!("; did you mean {n}?")).unwrap_or_default();
-        return Err(Wrong(format!("no clean table {table}{near}")).into());
+async fn retry(project: &Path, table: &str, output: &Output) -> Result<ExitCode> {
+    let (platform, _lease) = server::open_for_work(project, "guanlan quarantine retry").await?;
+    let quarantine = find(&platform, table).await?;
+    match platform.retry_quarantine(&quarantine, &Principal::cli().user).await? {
+        Retried::Cleaned(report) => {
+            let built = platform.build_stale().await?;
+            let mut data = json!(report);
+            data["table"] = json!(quarantine.table.name);
+            output.data(&data);
+            output.say(&format!(
+                "{}: {} read, {} kept, {} still quarantined",
+                quarantine.table,
+                count(report.read),
+                count(report.kept),
+                count(report.standing)
+            ));
+            done(&built.failed, false, output)
+        }
+        Retried::Asked { source, stream, files } => {
+            let what = match files.len() {
+                0 => format!("all of {source}.{stream} is read again"),
+                1 => format!("{} is read again", files[0]),
+                n => format!("{n} files of {source}.{stream} are read again"),
+            };
+            output.say(&what);
+            let Some(report) = platform.sync(&source, Some(&stream), &Quiet).await? else {
+                return Err(Wrong(format!("no source {source}")).into());
+            };
+            let refined = platform.refine().await?;
+            let mut failures: Vec<String> =
+                report.streams.iter().filter_map(|s| s.error.as_ref().map(ToString::to_string)).collect();
+            failures.extend(refined.failures);
+            output.data(&json!({"table": quarantine.table.to_string(), "files": files,
+                "streams": report.streams, "built": refined.done, "failures": failures}));
+            for report in &report.streams {
+                output.say(&format!(
+                    "{}: {}: {} read, {} kept, {} set aside",
+                    report.table,
+                    report.state(),
+                    count(report.read),
+                    count(report.rows),
+                    count(report.rejected_rows)
+                ));
+            }
+            for (name, report) in &refined.cleaned {
+                output.say(&format!("clean.{name}: {}", accounted(report)));
+            }
+            done(&failures, report.streams.iter().any(|s| s.rejected_rows > 0), output)
+        }
     }
-    let report = platform.warehouse.release(table).await?;
-    platform.build_stale().await?;
-    output.data(
-        &json!({"table": table, "read": report.read, "kept": report.kept, "rejected": report.rejected}),
-    );
-    output.say(&format!(
-        "clean.{table}: {} read, {} kept, {} still quarantined",
-        count(report.read),
-        count(report.kept),
-        count(report.rejected)
-    ));
+}
+
+fn done(failures: &[String], aside: bool, output: &Output) -> Result<ExitCode> {
+    for failure in failures {
+        output.error(&anyhow::anyhow!("{failure}"));
+    }
+    Ok(match (failures.is_empty(), aside) {
+        (false, _) => ExitCode::from(FAILED),
+        (true, true) => ExitCode::from(SET_ASIDE),
+        (true, false) => ExitCode::SUCCESS,
+    })
+}
+
+async fn discard(project: &Path, table: &str, output: &Output) -> Result<ExitCode> {
+    let (platform, _lease) = server::open_for_work(project, "guanlan quarantine discard").await?;
+    let quarantine = find(&platform, table).await?;
+    let rows = platform.discard_quarantine(&quarantine, &Principal::cli().user).await?;
+    output.data(&json!({"table": quarantine.table.to_string(), "discarded": rows}));
+    let said =
+        if rows == 1 { "1 row was discarded" } else { &format!("{} rows were discarded", count(rows)) };
+    output.say(&format!("{}: {said}", quarantine.table));
     Ok(ExitCode::SUCCESS)
 }

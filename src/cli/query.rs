@@ -20,6 +20,7 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
         sql.to_owned()
     };
     let platform = super::server::open_for_reading(project).await?;
+    let zone = platform.warehouse.timezone();
     let mut answer = platform.warehouse.session(&Principal::cli()).sql(&sql).await?;
     if csv {
         let mut text = String::new();
@@ -31,7 +32,7 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
             }
             text.clear();
             let Some(batch) = answer.stream.next().await else { return Ok(ExitCode::SUCCESS) };
-            cells::csv_rows(For::Program, &batch?, &mut text)?;
+            cells::csv_rows(For::Program, &batch?, zone, &mut text)?;
         }
     }
     let names: Vec<String> = answer.schema.fields().iter().map(|f| f.name().clone()).collect();
@@ -39,7 +40,7 @@ pub async fn sql(project: &Path, sql: &str, csv: bool, limit: usize, output: &Ou
     let (batches, truncated) = answer.collect(limit).await?;
     let mut rows = Vec::new();
     for batch in &batches {
-        rows.extend(cells::rows(batch)?);
+        rows.extend(cells::rows(batch, zone)?);
     }
     output.data(&json!({"columns": names, "rows": rows, "truncated": truncated, "as_of": as_of}));
     if !output.json {

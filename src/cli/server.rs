@@ -65,10 +65,12 @@ pub async fn serve(project: &Path, listen: Option<String>, output: &Output) -> R
     let _lease = FolderLease::acquire(&loaded.project.dir, "guanlan serve")?;
     tell(&loaded);
     let address = listen.unwrap_or_else(|| loaded.project.config.listen.clone());
+    loaded.project.config.may_listen(&address).map_err(Wrong)?;
     let listener = serve::bind(&address).await?;
     let platform = Platform::open(loaded, clock, Purpose::Work, None).await?;
     first_user(&platform, output).await?;
-    output.say(&format!("Guanlan serves {}", output.paint(Tone::Accent, &format!("http://{address}"))));
+    let scheme = if platform.project().project.config.tls.is_some() { "https" } else { "http" };
+    output.say(&format!("Guanlan serves {}", output.paint(Tone::Accent, &format!("{scheme}://{address}"))));
     serve::run(platform, loader, listener).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use ingest::{Progress, StreamReport};
+use ingest::{Outcome, Progress, StreamReport};
 use serde_json::json;
 
 use super::output::{Output, Tone, count};
 use super::{Wrong, server};
+use crate::platform::Refined;
 use crate::project::Finding;
 
 /// Progress bars, one a stream: rows, rows a second, and how far behind the source the data is.
@@ -83,16 +84,27 @@ fn age(d: Duration) -> String {
     }
 }
 
-pub async fn sync(
-    project: &Path,
-    source: Option<&str>,
-    stream: Option<&str>,
-    raw_only: bool,
-    output: &Output,
-) -> Result<ExitCode> {
+/// What `guanlan sync` was asked for.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    pub source: Option<String>,
+    pub stream: Option<String>,
+    /// `SOURCE.STREAM` to be forgotten and read again.
+    pub reset: Option<String>,
+    pub raw_only: bool,
+}
+
+pub async fn sync(project: &Path, wanted: Wanted, output: &Output) -> Result<ExitCode> {
     let (platform, _lease) = server::open_for_work(project, "guanlan sync").await?;
     let live = platform.project();
     server::tell(&live);
+    let Wanted { mut source, mut stream, reset, raw_only } = wanted;
+    if let Some(reset) = reset {
+        let (name, of) = super::source::stream_of(&live, &reset)?;
+        platform.ask_reset(&name, &of, "(command line)").await?;
+        (source, stream) = (Some(name), Some(of));
+    }
+    let (source, stream) = (source.as_deref(), stream.as_deref());
     let names: Vec<String> = match source {
         Some(name) if live.project.sources.contains_key(name) => vec![name.to_owned()],
         Some(name) => {
@@ -123,67 +135,84 @@ pub async fn sync(
     for (name, report) in &streams {
         failures.extend(report.error.as_ref().map(|e| format!("{name}.{}: {e}", report.stream)));
     }
-    let mut built = Vec::new();
+    let mut refined = Refined::default();
     if !raw_only {
         let bar = spinner(output, "cleaning and building");
-        let refined = platform.refine().await?;
+        refined = platform.refine().await?;
         bar.finish_and_clear();
-        built = refined.done;
-        failures.extend(refined.failures);
+        failures.append(&mut refined.failures);
     }
-    print(output, &streams, &built, &failures, &live.findings);
+    let lost = streams.iter().any(|(_, report)| report.outcome() == Outcome::SetAside) || refined.set_aside;
+    print(output, &streams, &refined, &failures, &live.findings);
     // What is right was done; a script must still learn that not everything was.
-    Ok(match (failures.is_empty(), live.is_good()) {
-        (false, _) => ExitCode::from(super::FAILED),
-        (true, false) => ExitCode::from(super::WRONG),
-        (true, true) => ExitCode::SUCCESS,
+    Ok(match (failures.is_empty(), live.is_good(), lost) {
+        (false, _, _) => ExitCode::from(super::FAILED),
+        (true, false, _) => ExitCode::from(super::WRONG),
+        (true, true, true) => ExitCode::from(super::SET_ASIDE),
+        (true, true, false) => ExitCode::SUCCESS,
     })
 }
 
 fn print(
     output: &Output,
     streams: &[(String, StreamReport)],
-    built: &[String],
+    refined: &Refined,
     failures: &[String],
     findings: &[Finding],
 ) {
     let data: Vec<_> = streams
         .iter()
         .map(|(source, s)| {
-            json!({"source": source, "stream": s.stream, "table": s.table.to_string(), "rows": s.rows,
-                "rejected_rows": s.rejected_rows, "files": s.files, "version": s.version,
-                "warnings": s.warnings, "error": s.error.as_ref().map(ToString::to_string)})
+            let mut data = json!(s);
+            data["source"] = json!(source);
+            data["state"] = json!(s.state());
+            data["outcome"] = json!(s.outcome().as_str());
+            data
         })
         .collect();
-    output.data(&json!({"streams": data, "built": built, "failures": failures, "findings": findings}));
+    let cleaned: Vec<_> = refined
+        .cleaned
+        .iter()
+        .map(|(name, report)| {
+            let mut data = json!(report);
+            data["table"] = json!(format!("clean.{name}"));
+            data
+        })
+        .collect();
+    output.data(&json!({"streams": data, "cleaned": cleaned, "built": refined.done, "failures": failures,
+        "findings": findings}));
     if output.json {
         return;
     }
     let rows: Vec<Vec<String>> = streams
         .iter()
         .map(|(source, s)| {
-            let state = match (&s.error, s.version) {
-                (Some(_), _) => output.paint(Tone::Bad, "failed"),
-                (None, None) => output.paint(Tone::Quiet, "up to date"),
-                (None, Some(_)) => output.paint(Tone::Good, "landed"),
+            let tone = match (&s.error, s.version) {
+                (Some(_), _) => Tone::Bad,
+                (None, _) if !s.is_whole() => Tone::Warn,
+                (None, None) => Tone::Quiet,
+                (None, Some(_)) => Tone::Good,
             };
+            let state = output.paint(tone, &s.state());
             vec![
                 format!("{source}.{}", s.stream),
                 s.table.to_string(),
+                count(s.read),
                 count(s.rows),
                 count(s.rejected_rows),
+                count(s.refused),
                 state,
             ]
         })
         .collect();
-    output.table(&["stream", "table", "rows", "rejected", "state"], &rows);
+    output.table(&["stream", "table", "read", "kept", "set aside", "refused", "state"], &rows);
     for (source, stream) in streams {
         for warning in &stream.warnings {
             let place = format!("{source}.{}", stream.stream);
             output.say(&format!("{}: {place}: {warning}", output.paint(Tone::Warn, "warning")));
         }
     }
-    for line in built {
+    for line in &refined.done {
         output.say(&output.paint(Tone::Quiet, line));
     }
     for failure in failures {

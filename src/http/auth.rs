@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use access::{LoginError, Permission, Principal};
 
-use super::routes::{SESSION_COOKIE, cookie};
+use super::routes::{SECURE_COOKIE, SESSION_COOKIE, session_token};
 use super::{App, Caller, Peer, Refusal};
 
 #[derive(Deserialize)]
@@ -23,14 +23,16 @@ pub struct Login {
 /// `POST /api/session`.
 pub async fn login(
     State(app): State<App>,
-    Extension(Peer(ip)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     Json(login): Json<Login>,
 ) -> Result<Response, Refusal> {
     let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let (token, who) = app.sessions.login(&login.user, &login.password, &ip, agent).await.map_err(refuse)?;
+    let (token, who) =
+        app.sessions.login(&login.user, &login.password, &peer.ip, agent).await.map_err(refuse)?;
     let body = describe(&app, &Caller { who, token: token.clone() });
-    Ok((set_cookie(&token, None), Json(body)).into_response())
+    let secure = secure(&app, &peer);
+    Ok((set_cookie(&token, None, secure), Json(body)).into_response())
 }
 
 fn refuse(error: LoginError) -> Refusal {
@@ -61,16 +63,26 @@ pub async fn session(State(app): State<App>, Extension(caller): Extension<Caller
 }
 
 /// `DELETE /api/session`: open to anyone, since ending a session that is not there harms nobody.
-pub async fn logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, Refusal> {
-    if let Some(token) = cookie(&headers, SESSION_COOKIE) {
+pub async fn logout(
+    State(app): State<App>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    if let Some(token) = session_token(&headers) {
         app.sessions.logout(&token).await?;
     }
-    Ok((set_cookie("", Some(0)), StatusCode::NO_CONTENT).into_response())
+    Ok((set_cookie("", Some(0), secure(&app, &peer)), StatusCode::NO_CONTENT).into_response())
 }
 
-fn set_cookie(token: &str, max_age: Option<u64>) -> [(header::HeaderName, HeaderValue); 1] {
+/// Whether the reader's browser came over https.
+fn secure(app: &App, peer: &Peer) -> bool {
+    peer.secure || app.project().project.config.encrypted()
+}
+
+fn set_cookie(token: &str, max_age: Option<u64>, secure: bool) -> [(header::HeaderName, HeaderValue); 1] {
     let age = max_age.map(|s| format!("; Max-Age={s}")).unwrap_or_default();
-    let text = format!("{SESSION_COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{age}");
+    let (name, secure) = if secure { (SECURE_COOKIE, "; Secure") } else { (SESSION_COOKIE, "") };
+    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
     [(header::SET_COOKIE, HeaderValue::from_str(&text).expect("tokens are URL-safe base64"))]
 }
 

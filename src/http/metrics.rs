@@ -13,13 +13,17 @@ use super::{App, Caller, Refusal};
 pub async fn list(State(app): State<App>) -> Json<Value> {
     let live = app.project();
     let all = &live.project.metrics;
+    let definitions = app.warehouse.definitions();
     let rows: Vec<Value> = all
         .iter()
         .map(|(name, spec)| {
             let dimensions: Vec<Value> = spec
                 .dimensions(all)
                 .iter()
-                .map(|(name, title)| json!({"name": name, "title": title}))
+                .map(|(dimension, title)| {
+                    let titles = warehouse::metric::titles(name, dimension, &definitions);
+                    json!({"name": dimension, "title": title, "titles": titles})
+                })
                 .collect();
             let tables: Vec<String> = spec.tables(all).iter().map(TableName::to_string).collect();
             json!({
@@ -79,7 +83,8 @@ pub struct Of {
 }
 
 /// `GET /api/dimensions/{dimension}/values?metric=`: the values seen in the last twelve months, those
-/// with the largest value of the metric first, at most 500.
+/// with the largest value of the metric first, at most 500; null stands for rows without a value. `titles` says
+/// what values are called.
 pub async fn values(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -94,10 +99,11 @@ pub async fn values(
         order: Order::ValueDesc,
         ..MetricQuery::new(of.metric, range)
     };
-    let answer = app.warehouse.session(&caller.who).metric(&question).await?;
-    let values: Vec<String> =
-        answer.rows.into_iter().filter_map(|row| row.by.into_iter().next().flatten()).collect();
-    Ok(Json(json!({"values": values})))
+    let mut answer = app.warehouse.session(&caller.who).metric(&question).await?;
+    let titles = answer.titles.remove(&question.by[0]).unwrap_or_default();
+    let values: Vec<Option<String>> =
+        answer.rows.into_iter().filter_map(|row| row.by.into_iter().next()).collect();
+    Ok(Json(json!({"values": values, "titles": titles})))
 }
 
 const MOST_VALUES: usize = 500;

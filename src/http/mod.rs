@@ -4,13 +4,21 @@
 mod access;
 mod alerts;
 mod auth;
+mod channels;
+mod connections;
 mod dashboards;
+mod deliveries;
 mod error;
 mod health;
+mod host;
+mod listener;
 mod live;
 mod metrics;
 mod models;
 mod openapi;
+mod paced;
+mod panics;
+mod peer;
 mod project;
 mod quarantine;
 mod refusals;
@@ -19,31 +27,31 @@ mod rules;
 mod sources;
 mod sql;
 mod tables;
+mod tls;
+mod turns;
 mod web;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::access::Permission as Need;
-use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use tower_http::compression::CompressionLayer;
 
 pub use error::Refusal;
+pub use listener::serve;
+pub use peer::{Network, Peer};
 pub use routes::{Caller, Route};
+pub use tls::TlsSpec;
 
 use crate::platform::Platform;
 use routes::Routes;
 
 /// What handlers share.
 pub type App = Arc<Platform>;
-
-/// The address a request came from.
-#[derive(Debug, Clone)]
-pub struct Peer(pub String);
 
 /// The largest request body: definitions and SQL are text, nothing is uploaded.
 const BODY_BYTES: usize = 1 << 20;
@@ -71,7 +79,42 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
             POST,
             "/api/quarantine/{table}/release",
             "clean them again",
-            quarantine::release,
+            quarantine::retry,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/quarantine/{table}/retry",
+            "read or clean them again",
+            quarantine::retry,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/quarantine/{table}/discard",
+            "remove them",
+            quarantine::discard,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/test",
+            "whether a source answers",
+            sources::test,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/{stream}/preview",
+            "how a stream would be read",
+            sources::preview,
+        )
+        .need(
+            Need::ManageSources,
+            POST,
+            "/api/sources/{name}/{stream}/reset",
+            "read a stream again from its start",
+            sources::reset,
         )
         .need(Need::ReadTables, GET, "/api/models", "models: what is due and what it costs", models::list)
         .need(Need::ManageSources, POST, "/api/models/{name}/build", "build a model now", models::build)
@@ -99,6 +142,12 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
         .need(Need::ReadAlerts, GET, "/api/alerts", "alerts", alerts::list)
         .need(Need::ReadAlerts, GET, "/api/alerts/{id}", "one alert with its evidence", alerts::one)
         .need(Need::ActOnAlerts, POST, "/api/alerts/{id}/ack", "acknowledge an alert", alerts::ack)
+        .need(Need::ActOnAlerts, GET, "/api/deliveries", "messages to receivers", deliveries::list)
+        .need(Need::ActOnAlerts, GET, "/api/deliveries/{id}", "a message's attempts", deliveries::attempts)
+        .need(Need::ActOnAlerts, POST, "/api/deliveries/{id}/resend", "send it again", deliveries::resend)
+        .need(Need::ActOnAlerts, GET, "/api/channels", "whom rules can tell", channels::list)
+        .need(Need::ManageSources, POST, "/api/channels/{name}/test", "send a test message", channels::test)
+        .need(Need::ManageSources, POST, "/api/channels/{name}/reopen", "open it again", channels::reopen)
         .need(Need::ReadStatus, GET, "/api/project", "problems of the project folder", project::state)
         .need(Need::ManageAccess, GET, "/api/access/users", "users", access::users)
         .need(Need::ManageAccess, POST, "/api/access/users", "add a user", access::add)
@@ -108,22 +157,27 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
 
 /// The whole door, ready to serve.
 pub fn router(app: App) -> Router {
+    let config = app.project().project.config.clone();
+    let (places, _) = listener::places(&config.limits);
+    let turns = turns::Turns::new(places / 2, config.limits.streams_per_user);
+    let names = host::Names::of(config.public_url.as_deref());
+    let trusted: Arc<[Network]> = config.trusted_proxies.clone().into();
     let (routes, _) = routes(app.clone());
     routes
         .fallback(web::page)
-        .layer(middleware::from_fn(peer))
-        .layer(middleware::from_fn(headers))
+        .layer(middleware::from_fn_with_state(names, host::known))
+        .layer(middleware::from_fn_with_state(app.clock.clone(), panics::answered))
+        .layer(Extension(turns))
+        .layer(middleware::from_fn_with_state(Secure(config.encrypted()), headers))
+        .layer(middleware::from_fn_with_state(trusted, peer::note))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CompressionLayer::new())
         .with_state(app)
 }
 
-/// Notes who calls, for login limits and the audit. No proxy header is believed.
-async fn peer(mut request: Request, next: Next) -> Response {
-    let ip = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string());
-    request.extensions_mut().insert(Peer(ip.unwrap_or_else(|| "unknown".into())));
-    next.run(request).await
-}
+/// Readers come over https by configuration, whatever the last hop to us is.
+#[derive(Debug, Clone, Copy)]
+struct Secure(bool);
 
 /// What the framework itself refuses (a body that is no JSON, a wrong method) is told like all refusals.
 async fn in_one_form(response: Response) -> Response {
@@ -143,7 +197,8 @@ async fn in_one_form(response: Response) -> Response {
 }
 
 /// Headers every answer carries.
-async fn headers(request: Request, next: Next) -> Response {
+async fn headers(State(Secure(https)): State<Secure>, request: Request, next: Next) -> Response {
+    let https = https || request.extensions().get::<Peer>().is_some_and(|peer| peer.secure);
     let api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     if api && response.status().is_client_error() {
@@ -153,6 +208,9 @@ async fn headers(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     if api {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

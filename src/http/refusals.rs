@@ -10,7 +10,7 @@ impl From<warehouse::Error> for Refusal {
         let detail = error.to_string();
         match error {
             E::NotFound { what, hint } => {
-                let refusal = Refusal::not_found(what);
+                let refusal = Refusal::not_found(format!("{what} was not found"));
                 Refusal { hint, ..refusal }
             }
             E::Sql { message, line, column, hint } => {
@@ -43,6 +43,9 @@ impl From<warehouse::Error> for Refusal {
             E::Cancelled => {
                 Refusal::new(StatusCode::CONFLICT, "cancelled", "Cancelled", "the query was cancelled")
             }
+            E::Internal { .. } => {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed here", detail)
+            }
             E::Invalid { message } => Refusal::bad_request(message),
             E::SchemaChanged { .. } | E::Unsupported { .. } | E::Check { .. } | E::Damaged { .. } => {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "table", "The table cannot be read", detail)
@@ -64,6 +67,21 @@ impl From<store::Error> for Refusal {
         match &error {
             store::Error::Invalid(why) => Refusal::bad_request(why),
             _ => Refusal::internal(error),
+        }
+    }
+}
+
+impl From<ingest::Error> for Refusal {
+    fn from(error: ingest::Error) -> Self {
+        use ingest::Error as E;
+        match error {
+            E::NoStream { .. } => Refusal::not_found(error),
+            E::Source(why) => {
+                Refusal::new(StatusCode::BAD_GATEWAY, "source", "The source cannot be read", why)
+            }
+            E::Warehouse(inner) => inner.into(),
+            E::Store(inner) => inner.into(),
+            E::Metadata(_) => Refusal::internal(error),
         }
     }
 }
@@ -97,7 +115,10 @@ impl From<dashboards::Error> for Refusal {
 impl From<rules::Error> for Refusal {
     fn from(error: rules::Error) -> Self {
         match error {
-            rules::Error::NoAlert(_) => Refusal::not_found(error),
+            rules::Error::NoAlert(_) | rules::Error::NoDelivery(_) | rules::Error::NoChannel { .. } => {
+                Refusal::not_found(error)
+            }
+            rules::Error::Invalid(why) => Refusal::bad_request(why),
             rules::Error::Store(inner) => inner.into(),
             rules::Error::Warehouse(inner) => inner.into(),
         }

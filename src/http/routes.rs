@@ -1,10 +1,12 @@
 //! Every route with its permission, in one list. A route cannot be added without saying who may use
 //! it, and the list itself is what the API description and the permission tests read.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, on};
@@ -12,9 +14,13 @@ use axum::routing::{MethodRouter, on};
 use access::{Permission, Principal};
 use sha2::{Digest, Sha256};
 
+use super::turns::Turns;
 use super::{App, Refusal};
 
+/// The session's cookie where there is no https.
 pub const SESSION_COOKIE: &str = "guanlan_session";
+/// The session's cookie over https: browsers take it from this host alone, and only encrypted.
+pub const SECURE_COOKIE: &str = "__Host-guanlan_session";
 
 /// The caller of a permitted request.
 #[derive(Debug, Clone)]
@@ -141,15 +147,28 @@ async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     let (method, headers) = (request.method().clone(), request.headers().clone());
     match caller(&gate, &method, headers).await {
         Ok(caller) => {
+            let turns = request.extensions().get::<Arc<Turns>>().cloned();
+            let turn = match turns.as_ref().map(|turns| turns.request(&caller.who.user)) {
+                Some(None) => return crowded(&caller).into_response(),
+                turn => turn.flatten(),
+            };
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let response = next.run(request).await;
+            drop(turn);
+            response
         }
         Err(refusal) => refusal.into_response(),
     }
 }
 
+fn crowded(caller: &Caller) -> Refusal {
+    let detail = format!("{} has too many requests under way", caller.who.user);
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "crowded", "Too many requests", detail)
+        .hint("wait for some of them to be answered, then go on")
+}
+
 async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Caller, Refusal> {
-    let token = cookie(&headers, SESSION_COOKIE).ok_or_else(Refusal::signed_out)?;
+    let token = session_token(&headers).ok_or_else(Refusal::signed_out)?;
     let who = gate.app.sessions.principal(&token).await?.ok_or_else(Refusal::signed_out)?;
     if !access::decide(&who, gate.permission) {
         return Err(Refusal::forbidden(format!("{} lacks the permission {:?}", who.user, gate.permission)));
@@ -166,8 +185,13 @@ async fn caller(gate: &Gate, method: &Method, headers: HeaderMap) -> Result<Call
     Ok(Caller { who, token })
 }
 
+/// The session's token, by whichever cookie carries it.
+pub fn session_token(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, SECURE_COOKIE).or_else(|| cookie(headers, SESSION_COOKIE))
+}
+
 /// The value of a cookie of the request.
-pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()

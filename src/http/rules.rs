@@ -1,11 +1,11 @@
 //! Rules with their state, and one rule as it stands in its file.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use rules::{AlertFilter, RuleSpec};
 use serde_json::{Value, json};
 
-use super::{App, Refusal};
+use super::{App, Caller, Refusal};
 use crate::project::{Kind, Loaded};
 
 /// `GET /api/rules`.
@@ -26,7 +26,11 @@ pub async fn list(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 }
 
 /// `GET /api/rules/{name}`.
-pub async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Value>, Refusal> {
+pub async fn one(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let live = app.project();
     let spec = live
         .project
@@ -38,7 +42,7 @@ pub async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Jso
     row["state"] = json!(app.rules.states().await?.get(&name));
     row["yaml"] = json!(live.project.text(Kind::Rule, &name));
     row["condition"] = json!(spec.when);
-    row["alerts"] = json!(app.rules.alerts(&filter).await?.alerts);
+    row["alerts"] = json!(app.rules.alerts(&filter).await?.for_reader(&caller.who).alerts);
     Ok(Json(row))
 }
 

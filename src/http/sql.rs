@@ -8,10 +8,10 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use warehouse::Answer;
@@ -19,8 +19,15 @@ use warehouse::Answer;
 use super::{App, Caller, Refusal};
 use crate::cells::{self, For};
 
-/// The most rows a JSON page carries; the streams carry all.
+/// The most rows a JSON page carries, and how many when none are asked for; the streams carry all.
 const PAGE_ROWS: usize = 10_000;
+const FIRST_ROWS: usize = 1_000;
+/// The most bytes of a page's rows: one may be a megabyte.
+const PAGE_BYTES: usize = 8 << 20;
+/// Rows that are encoded in one piece are about so many bytes.
+const PIECE: usize = 1 << 20;
+/// One row of so many bytes cannot be sent.
+const LONGEST_ROW: usize = 64 << 20;
 /// A download of which nothing is read for so long is broken off: it holds one of the few turns to run.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,7 +39,8 @@ pub struct Ask {
     limit: Option<usize>,
 }
 
-/// `POST /api/sql`: the first rows of the answer as JSON.
+/// `POST /api/sql`: the first rows of the answer as JSON, at most 10,000 in 8 MiB; `more` says whether there are
+/// others.
 pub async fn page(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -52,19 +60,25 @@ pub async fn page(
         .map(|(name, version)| json!({"name": name.to_string(), "version": version}))
         .collect();
     let (id, as_of) = (answer.id.clone(), answer.as_of);
-    let (batches, truncated) = answer.collect(ask.limit.unwrap_or(PAGE_ROWS).min(PAGE_ROWS)).await?;
+    let limit = ask.limit.unwrap_or(FIRST_ROWS).min(PAGE_ROWS);
+    let (batches, more) = answer.collect_within(limit, PAGE_BYTES).await?;
     let mut rows = Vec::new();
     for batch in &batches {
-        rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+        rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(unwritable)?);
     }
     let elapsed = (app.clock.now() - started).to_std().unwrap_or(Duration::ZERO);
     Ok(Json(json!({
-        "id": id, "columns": columns, "row_count": rows.len(), "rows": rows, "truncated": truncated,
+        "id": id, "columns": columns, "row_count": rows.len(), "rows": rows, "more": more, "truncated": more,
         "elapsed_ms": elapsed.as_millis() as u64, "tables": tables, "as_of": as_of,
     })))
 }
 
-/// `POST /api/sql/stream`: the whole answer as an Arrow IPC stream.
+/// A value beyond the calendar, and the like: the query is at fault, not the server.
+fn unwritable(error: ArrowError) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "sql", "The answer cannot be written", error)
+}
+
+/// `POST /api/sql/stream`: the whole answer as an Arrow IPC stream, or the first `limit` rows of it.
 pub async fn arrow_stream(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -73,7 +87,7 @@ pub async fn arrow_stream(
     let answer = app.warehouse.session(&caller.who).sql(&ask.sql).await?;
     let id = answer.id.clone();
     let writer = StreamWriter::try_new(Vec::new(), &answer.schema).map_err(Refusal::internal)?;
-    let body = chunks(answer, writer, |writer, batch| {
+    let body = chunks(answer, ask.limit, writer, |writer, batch| {
         match batch {
             Some(batch) => writer.write(batch)?,
             None => writer.finish()?,
@@ -84,7 +98,7 @@ pub async fn arrow_stream(
         .into_response())
 }
 
-/// `POST /api/sql/csv`: the whole answer as a CSV file.
+/// `POST /api/sql/csv`: the whole answer as a CSV file, or the first `limit` rows of it.
 pub async fn csv(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -95,10 +109,11 @@ pub async fn csv(
     let mut head = String::new();
     cells::csv_header(For::Spreadsheet, answer.schema.fields().iter().map(|f| f.name().clone()), &mut head);
     let name = format!("attachment; filename=\"guanlan-{id}.csv\"");
-    let body = chunks(answer, Some(head), |head, batch| {
+    let zone = app.warehouse.timezone();
+    let body = chunks(answer, ask.limit, Some(head), move |head, batch| {
         let mut text = head.take().unwrap_or_default();
         if let Some(batch) = batch {
-            cells::csv_rows(For::Spreadsheet, batch, &mut text)?;
+            cells::csv_rows(For::Spreadsheet, batch, zone, &mut text)?;
         }
         Ok(text.into_bytes())
     });
@@ -119,11 +134,12 @@ const QUERY_ID: header::HeaderName = header::HeaderName::from_static("x-query-id
 /// half-way breaks the body off, which clients report, rather than ending it as if complete.
 fn chunks<S: Send + 'static>(
     answer: Answer,
+    limit: Option<usize>,
     state: S,
     encode: impl Fn(&mut S, Option<&RecordBatch>) -> Result<Vec<u8>, ArrowError> + Copy + Send + 'static,
 ) -> Body {
-    let rows = answer.detached(PATIENCE);
-    let bytes = stream::unfold((Some(rows), state), move |(batches, mut state)| async move {
+    let rows = pieces(answer.detached(PATIENCE), limit.unwrap_or(usize::MAX));
+    let bytes = stream::unfold((Some(rows.boxed()), state), move |(batches, mut state)| async move {
         let mut batches = batches?;
         let (encoded, rest) = match batches.next().await {
             Some(Ok(batch)) => (encode(&mut state, Some(&batch)), Some(batches)),
@@ -135,6 +151,44 @@ fn chunks<S: Send + 'static>(
     });
     // The compressor asks once more after the end.
     Body::from_stream(bytes.fuse())
+}
+
+/// The first `limit` rows in pieces of about equal bytes: a batch that takes little memory may be long when it is
+/// written out, as values that many rows and columns share are written for each.
+fn pieces(
+    batches: impl Stream<Item = warehouse::Result<RecordBatch>> + Send + Unpin + 'static,
+    limit: usize,
+) -> impl Stream<Item = warehouse::Result<RecordBatch>> + Send + 'static {
+    // What is left of a batch, and how many of its rows make a piece.
+    let start = (batches, None::<(RecordBatch, usize)>, limit);
+    stream::unfold(start, |(mut batches, mut rest, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        loop {
+            if let Some((batch, rows)) = rest.take() {
+                let rows = rows.min(batch.num_rows()).min(left);
+                let piece = batch.slice(0, rows);
+                let behind = batch.slice(rows, batch.num_rows() - rows);
+                let behind = (behind.num_rows() > 0).then_some((behind, rows));
+                return Some((Ok(piece), (batches, behind, left - rows)));
+            }
+            let batch = match batches.next().await? {
+                Ok(batch) => batch,
+                Err(error) => return Some((Err(error), (batches, None, 0))),
+            };
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let each = warehouse::row_bytes(&batch) / batch.num_rows();
+            if each > LONGEST_ROW {
+                let message =
+                    format!("a row of the answer has {} MiB, too much to send; select less", each >> 20);
+                return Some((Err(warehouse::Error::Exhausted { message }), (batches, None, 0)));
+            }
+            rest = Some((batch, (PIECE / each.max(1)).max(1)));
+        }
+    })
 }
 
 /// `DELETE /api/sql/{id}`: stops a query of one's own (or any, for an admin).

@@ -4,10 +4,11 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use warehouse::TableInfo;
+use warehouse::{TableInfo, TableName};
 
 use super::{App, Caller, Refusal};
 use crate::cells;
+use crate::project::Use;
 
 /// `GET /api/tables`: what the caller may read.
 pub async fn list(
@@ -31,13 +32,14 @@ pub async fn one(
     Path(name): Path<String>,
     Query(Sample { sample }): Query<Sample>,
 ) -> Result<Json<Value>, Refusal> {
-    let session = app.warehouse.session(&caller.who);
+    let session = app.warehouse.session(&caller.who).for_page();
     let tables = session.catalogue().await?;
     let table = tables
         .iter()
         .find(|t| t.name.to_string() == name)
         .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
     let mut value = describe(table);
+    value["used_by"] = json!(used_by(&app, &caller, &table.name));
     // Rows are for those who may ask for them by SQL; others see what there is and how fresh it is.
     let may_read = access::decide(&caller.who, access::Permission::RunSql);
     let wanted = if may_read { sample.unwrap_or(50).min(500) } else { 0 };
@@ -46,12 +48,25 @@ pub async fn one(
         let (batches, _) = session.sql(&sql).await?.collect(wanted).await?;
         let mut rows = Vec::new();
         for batch in &batches {
-            rows.extend(cells::rows(batch).map_err(Refusal::internal)?);
+            rows.extend(cells::rows(batch, app.warehouse.timezone()).map_err(Refusal::internal)?);
         }
         let columns: Vec<&String> = table.schema.fields().iter().map(|f| f.name()).collect();
         value["sample"] = json!({"columns": columns, "rows": rows});
     }
     Ok(Json(value))
+}
+
+/// Metrics, dashboards and rules that stand on a table, as far as the caller may see them.
+fn used_by(app: &App, caller: &Caller, table: &TableName) -> Vec<Use> {
+    let open: Vec<String> = app.dashboards_of(&caller.who).into_iter().map(|(name, _)| name).collect();
+    let may = |permission| access::decide(&caller.who, permission);
+    let mut uses = app.project().project.uses(table);
+    uses.retain(|one| match one.kind {
+        "metric" => may(access::Permission::ReadMetrics),
+        "dashboard" => open.contains(&one.name),
+        _ => may(access::Permission::ReadRules),
+    });
+    uses
 }
 
 fn describe(table: &TableInfo) -> Value {

@@ -99,6 +99,7 @@ impl<'a> Known<'a> {
         let mut findings: Vec<Finding> = problems.into_iter().map(|p| item.finding(p)).collect();
         if let Definition::Source(source) = &item.definition {
             findings.extend(self.clean_of_other_stream(place, item, source));
+            findings.extend(source.advice().into_iter().map(|p| item.finding(p).warning()));
         }
         findings
     }

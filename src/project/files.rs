@@ -1,14 +1,14 @@
 //! The files of a project folder: which ones count, what each defines, and their texts.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use store::limits;
+
 use super::finding::Finding;
 
-/// A definition is a page or two; more is a file that got here by mistake.
-const LARGEST: u64 = 1 << 20;
 /// Folders below `models/` may nest so deep.
 const DEEPEST: usize = 8;
 /// More files than this are not a project that anybody wrote.
@@ -112,6 +112,8 @@ pub(crate) struct Entry {
 pub(crate) struct Listing {
     pub(crate) files: BTreeMap<String, Entry>,
     pub(crate) findings: Vec<Finding>,
+    /// Folders that could not be looked into: what they hold is not known, which is not the same as gone.
+    pub(crate) closed: BTreeSet<String>,
 }
 
 impl Listing {
@@ -124,6 +126,7 @@ impl Listing {
         for (name, path, meta) in children(dir)? {
             match Kind::FOLDERS.iter().find(|(folder, _)| *folder == name) {
                 Some((_, kind)) if meta.is_dir() => listing.folder(*kind, &path, &name, 1),
+                Some(_) if meta.is_symlink() => listing.linked(&name),
                 _ if meta.is_dir() => listing.stranger(&name),
                 _ if name == "guanlan.yaml" => listing.add(Place::new(Kind::Config, ""), name, &meta),
                 _ if name == "calendar.yaml" => listing.add(Place::new(Kind::Calendar, ""), name, &meta),
@@ -140,6 +143,7 @@ impl Listing {
             Err(error) => {
                 let message = format!("the folder cannot be read: {error}");
                 self.findings.push(Finding::whole(inside, message).hint("check its permissions"));
+                self.closed.insert(format!("{inside}/"));
                 return;
             }
         };
@@ -152,6 +156,10 @@ impl Listing {
                     let found = Finding::whole(&inside, "folders in here are not read").warning();
                     self.findings.push(found.hint(format!("move the files up into `{}/`", plural(kind))));
                 }
+                continue;
+            }
+            if kind == Kind::Model && meta.is_symlink() && !name.contains('.') {
+                self.linked(&inside);
                 continue;
             }
             match name.rsplit_once('.') {
@@ -204,6 +212,12 @@ impl Listing {
         self.files.insert(file, Entry { place, stamp });
     }
 
+    /// A folder that is a link: what it leads to may lie outside of the project.
+    fn linked(&mut self, folder: &str) {
+        self.findings.push(link(folder));
+        self.closed.insert(format!("{folder}/"));
+    }
+
     fn ending(&mut self, file: &str, right: &str) {
         let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
         let name = stem.rsplit('/').next().unwrap_or(stem);
@@ -226,20 +240,50 @@ pub(crate) fn plural(kind: Kind) -> &'static str {
     Kind::FOLDERS.iter().find(|(_, k)| *k == kind).map_or(".", |(folder, _)| folder)
 }
 
-/// Reads one file.
+fn link(path: &str) -> Finding {
+    Finding::whole(
+        path,
+        "this is a link; definitions are read where they stand, and nothing outside of the project",
+    )
+    .hint("put the file itself here")
+}
+
+/// Reads one file: a regular one, of a size that a definition can have. What its path says is looked at before and
+/// after it is opened, so that a link put there in between is not followed either.
 pub(crate) fn text(dir: &Path, file: &str) -> Result<String, Finding> {
     let path = dir.join(file);
     let failed = |e: io::Error| {
         Finding::whole(file, format!("the file cannot be read: {e}")).hint("check its permissions")
     };
-    let size = std::fs::metadata(&path).map_err(failed)?.len();
-    if size > LARGEST {
-        let message = format!("the file has {size} bytes, a definition at most {LARGEST}");
-        return Err(
-            Finding::whole(file, message).hint("data belongs into a source, not into the project folder")
-        );
+    let looked = std::fs::symlink_metadata(&path).map_err(failed)?;
+    if looked.is_symlink() {
+        return Err(link(file));
     }
-    let bytes = std::fs::read(&path).map_err(failed)?;
+    // A pipe or a device has no end, and opening it may wait for ever.
+    let special = || Finding::whole(file, "this is not a regular file").hint("put a text file here");
+    if !looked.is_file() {
+        return Err(special());
+    }
+    let most = limits().definition_bytes;
+    let too_large = |size: String| {
+        let message = format!("the file has {size} bytes, a definition at most {most}");
+        Finding::whole(file, message).hint(
+            "data belongs into a source, not into the project folder; `limits: { definition_bytes: … }` allows more",
+        )
+    };
+    if looked.len() > most {
+        return Err(too_large(looked.len().to_string()));
+    }
+    let opened = std::fs::File::open(&path).map_err(failed)?;
+    let meta = opened.metadata().map_err(failed)?;
+    if !meta.is_file() || (meta.dev(), meta.ino()) != (looked.dev(), looked.ino()) {
+        return Err(special());
+    }
+    let mut bytes = Vec::new();
+    opened.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(too_large(format!("more than {most}")));
+    }
     String::from_utf8(bytes).map_err(|e| {
         let valid = e.utf8_error().valid_up_to();
         let good = String::from_utf8_lossy(&e.as_bytes()[..valid]).into_owned();
@@ -250,7 +294,7 @@ pub(crate) fn text(dir: &Path, file: &str) -> Result<String, Finding> {
     })
 }
 
-/// Children in order of their names; hidden files and what editors leave behind are skipped.
+/// Children in order of their names, links as links; hidden files and what editors leave behind are skipped.
 fn children(dir: &Path) -> io::Result<Vec<(String, PathBuf, std::fs::Metadata)>> {
     let mut children = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -259,8 +303,8 @@ fn children(dir: &Path) -> io::Result<Vec<(String, PathBuf, std::fs::Metadata)>>
         if name.starts_with(['.', '#']) || name.ends_with('~') {
             continue;
         }
-        // A file may vanish between listing and looking: the next look tells.
-        if let Ok(meta) = std::fs::metadata(entry.path()) {
+        // A file may vanish between listing and looking: the next look tells. A link is listed as itself.
+        if let Ok(meta) = std::fs::symlink_metadata(entry.path()) {
             children.push((name, entry.path(), meta));
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use store::{Problem, nearest};
+use store::{Problem, Step, nearest};
 
 /// What is wrong, in which file, at which place, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,6 +18,29 @@ pub struct Finding {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The part of a dashboard that it is about.
+    #[serde(skip)]
+    pub(crate) part: Option<Part>,
+}
+
+/// A part of a dashboard without which the others can be served; indices count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Tile { row: usize, column: usize },
+    Filter(usize),
+}
+
+impl Part {
+    /// What a path of a problem leads into.
+    pub(crate) fn of(path: &[Step]) -> Option<Self> {
+        match path {
+            [Step::Key(rows), Step::Index(row), Step::Index(column), ..] if rows == "rows" => {
+                Some(Part::Tile { row: *row, column: *column })
+            }
+            [Step::Key(filters), Step::Index(index)] if filters == "filters" => Some(Part::Filter(*index)),
+            _ => None,
+        }
+    }
 }
 
 /// Whether the definition can be served.
@@ -52,7 +75,7 @@ impl Flaw {
     pub(crate) fn in_file(self, file: &str) -> Finding {
         let (line, column) = self.at;
         let Self { severity, message, hint, .. } = self;
-        Finding { file: file.to_owned(), line, column, severity, message, hint }
+        Finding { file: file.to_owned(), line, column, severity, message, hint, part: None }
     }
 }
 
@@ -66,6 +89,7 @@ impl Finding {
             severity: Severity::Error,
             message: message.into(),
             hint: None,
+            part: None,
         }
     }
 
@@ -167,6 +191,7 @@ mod tests {
             severity: Severity::Error,
             message: "unknown key `x`".into(),
             hint: Some("remove it".into()),
+            part: None,
         };
         let shown = finding.render(Some("title: t\n标题: x: 1\n"));
         let expected = "metrics/a.yaml:2:5: error: unknown key `x`\n   2 | 标题: x: 1\n     |       ^\n     hint: remove it";

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dashboards::{DashboardSpec, Tile};
+use dashboards::{BrokenTile, DashboardSpec, Tile};
 use ingest::SourceSpec;
 use rules::{Condition, RuleSpec};
 use store::Problem;
@@ -14,7 +14,7 @@ use warehouse::{TableName, Zone};
 
 use super::calendar::CalendarFile;
 use super::files::{Kind, Place};
-use super::finding::{Finding, Flaw, Severity};
+use super::finding::{Finding, Flaw, Part, Severity};
 use super::positions::Positions;
 use super::yaml;
 use crate::config::Config;
@@ -29,6 +29,8 @@ pub(crate) struct Item {
     positions: Positions,
     /// Lines above the SQL of a model.
     header_lines: usize,
+    /// A dashboard of which only the good tiles are served, because no good version of it is known.
+    pub(crate) partial: bool,
 }
 
 /// What a file says.
@@ -79,7 +81,106 @@ impl Item {
         };
         let uses = Uses::of(&definition);
         let positions = positions.unwrap_or_else(|| Positions::of(&text, 0));
-        Ok(Self { file: file.to_owned(), text, definition, uses, positions, header_lines })
+        Ok(Self { file: file.to_owned(), text, definition, uses, positions, header_lines, partial: false })
+    }
+
+    /// A dashboard that cannot be read as it stands, with the tiles that cannot be read as broken ones and what is
+    /// wrong with each; `first` is what is wrong first. None when the fault lies elsewhere.
+    pub(crate) fn read_good_tiles(
+        place: &Place,
+        file: &str,
+        text: &Arc<str>,
+        first: &Finding,
+    ) -> Option<(Self, Vec<Finding>)> {
+        if place.kind != Kind::Dashboard {
+            return None;
+        }
+        let mut page: serde_json::Value = yaml::read(text, 0).ok()?;
+        let rows = page.get_mut("rows")?.as_array_mut()?;
+        let written: Vec<Vec<serde_json::Value>> =
+            std::mem::take(rows).into_iter().map(|row| row.as_array().cloned()).collect::<Option<_>>()?;
+        let mut spec: DashboardSpec = serde_json::from_value(page).ok()?;
+        let positions = Positions::of(text, 0);
+        let mut findings: Vec<Finding> = Vec::new();
+        for (row, tiles) in written.iter().enumerate() {
+            let read =
+                |(column, tile): (usize, &serde_json::Value)| match serde_json::from_value(tile.clone()) {
+                    Ok(tile) => tile,
+                    Err(error) => {
+                        let problem =
+                            Problem::new(error.to_string()).at_key("rows").at_index(row).at_index(column);
+                        // The reader of the file tells the first mistake best; it stands inside the first bad tile.
+                        let finding = match findings.is_empty() {
+                            true => first.clone(),
+                            false => flaw(problem, &positions).in_file(file),
+                        };
+                        let tile = Tile::Broken(BrokenTile::of(tile, told(&finding), finding.hint.clone()));
+                        findings.push(finding);
+                        tile
+                    }
+                };
+            let tiles = tiles.iter().enumerate().map(read).collect();
+            spec.rows.push(tiles);
+        }
+        if findings.is_empty() {
+            return None;
+        }
+        let definition = Definition::Dashboard(spec);
+        let uses = Uses::of(&definition);
+        let item = Self {
+            file: file.to_owned(),
+            text: text.clone(),
+            definition,
+            uses,
+            positions,
+            header_lines: 0,
+            partial: true,
+        };
+        Some((item, findings))
+    }
+
+    /// The dashboard with the tiles that `findings` are about as broken ones. None when something else is wrong
+    /// with it too, or it is no dashboard. `cause` finds what is behind a finding.
+    pub(crate) fn without_bad_tiles(
+        &self,
+        findings: &[Finding],
+        cause: impl Fn(&Finding) -> Option<Finding>,
+    ) -> Option<Self> {
+        let Definition::Dashboard(spec) = &self.definition else { return None };
+        let mut spec = spec.clone();
+        let mut unknown: Vec<usize> = Vec::new();
+        for finding in findings.iter().filter(|finding| finding.is_error()) {
+            let (row, column) = match finding.part? {
+                Part::Tile { row, column } => (row, column),
+                Part::Filter(index) => {
+                    unknown.push(index);
+                    continue;
+                }
+            };
+            let tile = spec.rows.get_mut(row)?.get_mut(column)?;
+            if matches!(tile, Tile::Broken(_)) {
+                continue;
+            }
+            let behind = cause(finding);
+            let told_of = behind.as_ref().unwrap_or(finding);
+            let Tile::Broken(mut broken) = tile.broken(told(told_of), told_of.hint.clone()) else {
+                return None;
+            };
+            // An id that is taken would hide the tile that has it by right.
+            broken.id = broken.id.filter(|_| !finding.message.contains("is taken already"));
+            *tile = Tile::Broken(broken);
+        }
+        let mut index = 0..;
+        spec.filters.retain(|_| index.next().is_some_and(|at| !unknown.contains(&at)));
+        Some(Self {
+            file: self.file.clone(),
+            text: self.text.clone(),
+            uses: self.uses.clone(),
+            definition: Definition::Dashboard(spec),
+            positions: self.positions.clone(),
+            header_lines: 0,
+            partial: true,
+        })
     }
 
     /// Gives a problem its line and column.
@@ -88,7 +189,8 @@ impl Item {
             Definition::Model(model) => in_sql(problem, &model.sql, model.header_lines),
             _ => problem,
         };
-        flaw(problem, &self.positions).in_file(&self.file)
+        let part = Part::of(&problem.path);
+        Finding { part, ..flaw(problem, &self.positions).in_file(&self.file) }
     }
 
     /// The place in the file where a model first names a table.
@@ -116,6 +218,11 @@ pub(crate) fn mention(sql: &str, table: &TableName) -> Option<(usize, usize)> {
             Some((index + 1, line[..at].chars().count() + 1))
         })
     })
+}
+
+/// A finding as the tile in its place shows it.
+fn told(finding: &Finding) -> String {
+    format!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message)
 }
 
 fn flaw(problem: Problem, positions: &Positions) -> Flaw {

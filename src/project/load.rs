@@ -106,8 +106,16 @@ struct Read {
 #[derive(Clone)]
 enum Outcome {
     Good(Arc<Item>),
-    /// The text is missing when the file could not even be read.
-    Bad(Option<Arc<str>>, Vec<Finding>),
+    Bad(Bad),
+}
+
+#[derive(Clone)]
+struct Bad {
+    /// Missing when the file could not even be read.
+    text: Option<Arc<str>>,
+    why: Vec<Finding>,
+    /// A dashboard with the tiles that could be read.
+    partial: Option<Arc<Item>>,
 }
 
 impl Loader {
@@ -140,12 +148,13 @@ impl Loader {
     pub fn load(&mut self) -> Result<Loaded, Unusable> {
         let listing = Listing::of(&self.dir).map_err(|e| self.no_folder(&e))?;
         if self.read.is_empty() && self.served.is_empty() {
+            bounds_first(&self.dir);
             self.served = served::recall(&self.dir);
             self.last = assemble(&self.dir, &self.served).map(Arc::new);
         }
         self.refresh(&listing);
         let mut findings = listing.findings.clone();
-        let mut disk = OnDisk { fresh: Items::new(), broken: BTreeMap::new() };
+        let mut disk = OnDisk { fresh: Items::new(), broken: BTreeMap::new(), partial: Items::new() };
         let mut texts = BTreeMap::new();
         for (file, read) in &self.read {
             match &read.outcome {
@@ -153,10 +162,17 @@ impl Loader {
                     texts.insert(file.clone(), item.text.clone());
                     disk.fresh.insert(read.place.clone(), item.clone());
                 }
-                Outcome::Bad(text, why) => {
-                    texts.extend(text.clone().map(|text| (file.clone(), text)));
-                    disk.broken.insert(read.place.clone(), (file.clone(), why.clone()));
+                Outcome::Bad(bad) => {
+                    texts.extend(bad.text.clone().map(|text| (file.clone(), text)));
+                    disk.broken.insert(read.place.clone(), (file.clone(), bad.why.clone()));
+                    disk.partial.extend(bad.partial.clone().map(|item| (read.place.clone(), item)));
                 }
+            }
+        }
+        // What stands in a folder that cannot be looked into is not gone.
+        for (place, item) in &self.served {
+            if listing.closed.iter().any(|folder| item.file.starts_with(folder.as_str())) {
+                disk.broken.entry(place.clone()).or_insert_with(|| (item.file.clone(), Vec::new()));
             }
         }
         let checker = Checker { catalogue: &self.catalogue, plans: &self.plans };
@@ -191,7 +207,7 @@ impl Loader {
     fn read_file(&self, place: &Place, file: &str) -> Outcome {
         let text: Arc<str> = match files::text(&self.dir, file) {
             Ok(text) => text.into(),
-            Err(finding) => return Outcome::Bad(None, vec![finding]),
+            Err(finding) => return Outcome::Bad(Bad { text: None, why: vec![finding], partial: None }),
         };
         if let Some(Outcome::Good(item)) = self.read.get(file).map(|read| &read.outcome)
             && item.text == text
@@ -200,7 +216,14 @@ impl Loader {
         }
         match Item::read(place, file, text.clone()) {
             Ok(item) => Outcome::Good(Arc::new(item)),
-            Err(findings) => Outcome::Bad(Some(text), findings),
+            Err(why) => {
+                let partial = why.first().and_then(|first| Item::read_good_tiles(place, file, &text, first));
+                let (partial, why) = match partial {
+                    Some((item, why)) => (Some(Arc::new(item)), why),
+                    None => (None, why),
+                };
+                Outcome::Bad(Bad { text: Some(text), why, partial })
+            }
         }
     }
 
@@ -209,6 +232,19 @@ impl Loader {
         let finding = Finding::whole("guanlan.yaml", message);
         let finding = finding.hint("check the path, or create a project with `guanlan init NAME`");
         Unusable { findings: vec![finding], texts: Arc::default() }
+    }
+}
+
+/// Puts the project's own bounds in force before anything is read under the usual ones. Its configuration is read
+/// under those: what is wrong with it is told when it is loaded.
+fn bounds_first(dir: &Path) {
+    let path = dir.join("guanlan.yaml");
+    let regular = std::fs::symlink_metadata(&path)
+        .is_ok_and(|meta| meta.is_file() && meta.len() <= store::Limits::default().definition_bytes);
+    let text = regular.then(|| std::fs::read_to_string(&path).ok()).flatten();
+    let config = text.and_then(|text| super::yaml::read::<crate::config::Config>(&text, 0).ok());
+    if let Some(config) = config {
+        config.limits.install();
     }
 }
 

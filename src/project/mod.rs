@@ -22,6 +22,7 @@ mod positions;
 mod schemas;
 mod served;
 mod settle;
+mod usage;
 mod watch;
 mod yaml;
 
@@ -50,6 +51,7 @@ pub use load::{Loaded, Loader, Unusable};
 pub use plan::{Plan, plan};
 pub use schemas::schemas;
 pub use served::remember;
+pub use usage::Use;
 pub use watch::watch;
 
 /// All definitions that are served, each in its last good version.
@@ -77,6 +79,11 @@ impl Project {
     /// The file that defines something, by its path inside the folder.
     pub fn file(&self, kind: Kind, name: &str) -> Option<&str> {
         self.items.get(&Place::new(kind, name)).map(|item| item.file.as_str())
+    }
+
+    /// When a schedule comes next after `t`, on the site's wall clock and calendar.
+    pub fn next_run(&self, schedule: &store::Schedule, t: store::Timestamp) -> Option<store::Timestamp> {
+        schedule.next_on(t, self.calendar.timezone(), &|day| self.calendar.is_workday(day))
     }
 
     /// The served text of a definition.

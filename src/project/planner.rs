@@ -21,8 +21,13 @@ const CATALOGUE: &str = "guanlan";
 /// The functions of the house, their number of arguments and what they return. Planning needs no more; that
 /// the warehouse has the same is held by a test.
 pub(crate) const FUNCTIONS: [(&str, &[&str], usize, DataType); 7] = [
-    ("now", &["current_timestamp"], 0, DataType::Timestamp(TimeUnit::Microsecond, None)),
-    ("current_date", &["today"], 0, DataType::Date32),
+    (
+        "now",
+        &["current_timestamp", "sysdate", "getdate", "systimestamp"],
+        0,
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+    ),
+    ("current_date", &["today", "curdate"], 0, DataType::Date32),
     ("local_date", &[], 1, DataType::Date32),
     ("local_hour", &[], 1, DataType::Int32),
     ("working_hours", &[], 2, DataType::Float64),
@@ -37,7 +42,14 @@ static BASE: LazyLock<SessionState> = LazyLock::new(|| {
         .with_default_catalog_and_schema(CATALOGUE, Zone::Mart.as_str());
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     config.options_mut().execution.time_zone = Some("UTC".into());
-    SessionStateBuilder::new().with_config(config).with_default_features().build()
+    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let calendar = Arc::new(warehouse::Calendar::built_in(chrono_tz::UTC));
+    let clock: store::SharedClock = Arc::new(store::SystemClock);
+    // A function that could not be registered shows as missing in the check of whoever calls it.
+    if let Err(error) = warehouse::sql_functions(&mut state, &calendar, &clock) {
+        tracing::error!(error.message = %error, "the SQL functions could not be prepared for checks");
+    }
+    state
 });
 
 /// A context that knows exactly these tables, all empty.

@@ -23,6 +23,8 @@ pub(crate) struct OnDisk {
     pub(crate) fresh: Items,
     /// Files that could not, with their paths and reasons.
     pub(crate) broken: BTreeMap<Place, (String, Vec<Finding>)>,
+    /// Of those, dashboards of which some tiles could be read.
+    pub(crate) partial: Items,
 }
 
 /// Chooses versions; `served` is what fitted together last time.
@@ -33,8 +35,9 @@ pub(crate) struct OnDisk {
 pub(crate) fn settle(disk: &OnDisk, served: &Items, checker: &Checker<'_>) -> Settled {
     let mut draft = disk.fresh.clone();
     for place in disk.broken.keys() {
-        if let Some(good) = served.get(place) {
-            draft.insert(place.clone(), good.clone());
+        let good = served.get(place).filter(|item| !item.partial);
+        if let Some(item) = good.or_else(|| disk.partial.get(place)).or_else(|| served.get(place)) {
+            draft.insert(place.clone(), item.clone());
         }
     }
     let lost: Vec<&Place> = disk.broken.keys().filter(|place| !draft.contains_key(*place)).collect();
@@ -42,15 +45,19 @@ pub(crate) fn settle(disk: &OnDisk, served: &Items, checker: &Checker<'_>) -> Se
     let mut findings: Vec<Finding> = disk.broken.values().flat_map(|(_, why)| why).cloned().collect();
     let causes = found.values().flatten().filter(|f| !lost.iter().any(|gone| mentions(f, gone)));
     findings.extend(causes.cloned());
-    // Each round moves at least one definition from new to old or from old to none.
-    for _ in 0..=2 * draft.len() {
+    let told = findings.clone();
+    // Each round moves at least one definition from new to old, from old to none, or a dashboard to its good tiles.
+    for _ in 0..=3 * draft.len() {
         let failing = found.iter().filter(|(_, all)| all.iter().any(Finding::is_error));
         let failing: Vec<Place> = failing.map(|(place, _)| place.clone()).collect();
         if failing.is_empty() {
             break;
         }
         for place in &failing {
-            step_back(place, &mut draft, served);
+            match good_tiles(place, &draft, served, &found, &told) {
+                Some(page) => drop(draft.insert(place.clone(), page)),
+                None => step_back(place, &mut draft, served),
+            }
         }
         found = checker.check(&draft);
     }
@@ -73,7 +80,10 @@ fn held(disk: &OnDisk, draft: &Items, served: &Items, findings: &[Finding]) -> B
         let file = file(place)?;
         findings.iter().find(|f| f.is_error() && f.file == file).cloned()
     };
-    let fresh = disk.fresh.iter().filter(|(place, item)| !same(draft.get(place), Some(item)));
+    let fresh = disk.fresh.iter().filter(|(place, item)| {
+        let served = draft.get(place);
+        !same(served, Some(item)) || served.is_some_and(|item| item.partial)
+    });
     let deleted = draft.keys().filter(|p| !disk.fresh.contains_key(*p) && !disk.broken.contains_key(*p));
     let places: BTreeSet<&Place> = fresh.map(|(p, _)| p).chain(disk.broken.keys()).chain(deleted).collect();
     let mut held = BTreeMap::new();
@@ -86,15 +96,44 @@ fn held(disk: &OnDisk, draft: &Items, served: &Items, findings: &[Finding]) -> B
     held
 }
 
+/// A dashboard without its bad tiles, when no good version of it is known.
+fn good_tiles(
+    place: &Place,
+    draft: &Items,
+    served: &Items,
+    found: &BTreeMap<Place, Vec<Finding>>,
+    told: &[Finding],
+) -> Option<Arc<Item>> {
+    let item = draft.get(place).filter(|_| place.kind == Kind::Dashboard)?;
+    // A good version comes back, or what changed below it does; only where neither is there the tiles are told apart.
+    if let Some(good) = served.get(place).filter(|good| !good.partial)
+        && (!same(Some(item), Some(good)) || !changed_needs(place, draft, served).is_empty())
+    {
+        return None;
+    }
+    // A metric that is missing because its file is broken: that is what the tile has to tell.
+    let cause = |finding: &Finding| {
+        let name = finding.message.strip_prefix("there is no metric `")?.strip_suffix('`')?;
+        let file = format!("metrics/{name}.yaml");
+        told.iter().find(|cause| cause.is_error() && cause.file == file).cloned()
+    };
+    item.without_bad_tiles(found.get(place)?, cause).map(Arc::new)
+}
+
 /// Whether a finding is only about a definition that could not be read, and is told there.
 fn mentions(finding: &Finding, gone: &Place) -> bool {
-    let says = |name: String| finding.message.contains(&format!("`{name}"));
+    // A finding that only holds the name somewhere is another mistake, and told.
+    let is = |what: &str, name: String| finding.message == format!("there is no {what} `{name}`");
     match gone.kind {
-        Kind::Config | Kind::Calendar => false,
-        Kind::Source => says(format!("raw.{}_", gone.name)),
-        Kind::Clean => says(format!("clean.{}`", gone.name)) || says(format!("{}`", gone.name)),
-        Kind::Model => says(format!("mart.{}`", gone.name)),
-        Kind::Metric | Kind::Dashboard | Kind::Rule => says(format!("{}`", gone.name)),
+        Kind::Config | Kind::Calendar | Kind::Dashboard | Kind::Rule => false,
+        Kind::Source => finding.message.starts_with(&format!("there is no table `raw.{}_", gone.name)),
+        Kind::Clean => {
+            is("cleaning", gone.name.clone())
+                || is("table", format!("clean.{}", gone.name))
+                || is("table", format!("clean.{}_rejected", gone.name))
+        }
+        Kind::Model => is("table", format!("mart.{}", gone.name)),
+        Kind::Metric => is("metric", gone.name.clone()),
     }
 }
 
@@ -106,13 +145,18 @@ fn same(a: Option<&Arc<Item>>, b: Option<&Arc<Item>>) -> bool {
     }
 }
 
+/// What a definition needs and is not as it was.
+fn changed_needs(place: &Place, draft: &Items, served: &Items) -> Vec<Place> {
+    let needed = Graph::of(served).needs(place);
+    needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect()
+}
+
 fn step_back(place: &Place, draft: &mut Items, served: &Items) {
     if !same(draft.get(place), served.get(place)) {
         restore(place, draft, served);
         return;
     }
-    let needed = Graph::of(served).needs(place);
-    let changed: Vec<Place> = needed.into_iter().filter(|p| !same(draft.get(p), served.get(p))).collect();
+    let changed = changed_needs(place, draft, served);
     if changed.is_empty() {
         draft.remove(place);
     }

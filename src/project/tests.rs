@@ -9,6 +9,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use futures::StreamExt;
 use store::SystemClock;
 
+use dashboards::Tile;
+
 use super::*;
 
 /// A project in a temporary folder, made from the starter project.
@@ -399,7 +401,17 @@ fn at_first_start_only_the_cause_is_an_error() {
     let loaded = folder.loader().load().unwrap();
     assert_eq!(loaded.findings.len(), 1, "{}", loaded.render());
     assert_eq!(loaded.findings[0].file, "metrics/revenue.yaml");
-    assert!(!loaded.project.dashboards.contains_key("overview"));
+    let tiles: Vec<&Tile> = loaded.project.dashboards["overview"].rows.iter().flatten().collect();
+    let broken: Vec<&Tile> = tiles.iter().copied().filter(|tile| matches!(tile, Tile::Broken(_))).collect();
+    assert!(!broken.is_empty() && broken.len() < tiles.len(), "the good tiles are served");
+    for tile in broken {
+        let Tile::Broken(tile) = tile else { continue };
+        assert!(
+            tile.detail.starts_with("metrics/revenue.yaml:"),
+            "the tile tells the cause: {}",
+            tile.detail
+        );
+    }
     let cause = loaded.problem(Kind::Dashboard, "overview").unwrap();
     assert_eq!(cause.file, "metrics/revenue.yaml", "the dashboard waits for its metric");
     assert!(loaded.problem(Kind::Metric, "orders").is_none());
@@ -553,4 +565,189 @@ fn the_plan_compares_with_what_was_served_last() {
     folder.write("dashboards/overview.yaml", "title: Renamed\nrows:\n  - - kpi: { metric: revenue }\n");
     let plan = folder.loader().load().unwrap().plan;
     assert_eq!(plan.to_string(), "~ dashboard overview");
+}
+
+#[test]
+fn at_first_start_the_good_tiles_are_served_and_the_bad_one_says_what_is_wrong() {
+    let folder = Folder::new("tiles");
+    let page = "title: Page\nfilters: [nothing]\nrows:\n  - - kpi: { metric: orders, id: good }\n    - kpi: { metrc: orders, width: 4 }\n  - - bar: { metric: orders, by: nowhere, title: Bars }\n    - line: { metric: gone }\n    - pie: { metric: orders }\n";
+    folder.write("dashboards/page.yaml", page);
+    let mut loader = folder.loader();
+    let loaded = loader.load().unwrap();
+    let said = shown(&loaded.findings);
+    assert!(
+        said.iter().any(|s| s.starts_with("dashboards/page.yaml:5:") && s.contains("unknown key `metrc`")),
+        "{said:#?}"
+    );
+    assert!(
+        said.iter().any(|s| s.starts_with("dashboards/page.yaml:8:7: error: unknown variant `pie`")),
+        "{said:#?}"
+    );
+    let served = &loaded.project.dashboards["page"];
+    let kinds = |page: &dashboards::DashboardSpec| -> Vec<String> {
+        let told = |tile: &Tile| match tile {
+            Tile::Broken(tile) => tile.detail.clone(),
+            tile => tile.kind().to_owned(),
+        };
+        page.rows.iter().flatten().map(told).collect()
+    };
+    let tiles = kinds(served);
+    assert_eq!(tiles[0], "kpi");
+    for (tile, part) in
+        tiles[1..].iter().zip(["`metrc`", "no dimension `nowhere`", "no metric `gone`", "`pie`"])
+    {
+        assert!(tile.starts_with("dashboards/page.yaml:") && tile.contains(part), "{tile}");
+    }
+    assert!(served.filters.is_empty(), "a filter that no metric has is left out");
+    assert!(loaded.problem(Kind::Dashboard, "page").is_some() && !loaded.is_good());
+    // The same after a restart, and another mistake shows another good part.
+    remember(&loaded.project).unwrap();
+    let again = folder.loader().load().unwrap();
+    assert_eq!(kinds(&again.project.dashboards["page"]), tiles);
+    folder.write(
+        "dashboards/page.yaml",
+        "title: Page\nrows:\n  - - kpi: { metric: gone }\n    - kpi: { metric: orders }\n",
+    );
+    let other = loader.load().unwrap();
+    assert_eq!(kinds(&other.project.dashboards["page"])[1], "kpi");
+    // Once it was good, a mistake leaves the whole page as it was.
+    folder.write("dashboards/page.yaml", "title: Good\nrows:\n  - - kpi: { metric: orders }\n");
+    assert!(loader.load().unwrap().is_good());
+    folder.write("dashboards/page.yaml", page);
+    assert_eq!(loader.load().unwrap().project.dashboards["page"].title.en, "Good");
+    // A page whose fault lies elsewhere is not served.
+    folder.write("dashboards/other.yaml", "title: Other\nrange: 7x\nrows:\n  - - kpi: { metric: orders }\n");
+    assert!(!loader.load().unwrap().project.dashboards.contains_key("other"));
+}
+
+#[test]
+fn a_finding_is_not_hidden_by_a_broken_file_whose_name_it_holds() {
+    let folder = Folder::new("hidden");
+    folder.write(
+        "metrics/plain.yaml",
+        "title: Plain\ntable: mart.orders\nmeasure: { count: {} }\ntime: ordered_on\n",
+    );
+    folder
+        .write("dashboards/second.yaml", "title: Second\nrows:\n  - - bar: { metric: plain, by: region }\n");
+    let said = |part: &str| folder.findings().iter().filter(|s| s.contains(part)).count();
+    assert_eq!(said("no dimension `region`"), 1);
+    folder.write("metrics/region.yaml", "title: Region\nmesure: { count: {} }\n");
+    assert_eq!((said("no dimension `region`"), said("`mesure`")), (1, 1));
+    // What only follows from the broken file is still not told twice.
+    folder.write("dashboards/third.yaml", "title: Third\nrows:\n  - - kpi: { metric: region }\n");
+    assert_eq!(said("there is no metric `region`"), 0);
+}
+
+#[test]
+fn a_formula_without_end_is_refused_and_the_last_good_version_holds() {
+    let folder = Folder::new("deep");
+    let formula = |terms: usize| {
+        let expression = vec!["a"; terms].join("+");
+        format!(
+            "title: x\nmeasure: {{ derived: {{ metrics: {{a: revenue}}, expression: \"{expression}\" }} }}\nunit: count\n"
+        )
+    };
+    folder.write("metrics/deep.yaml", &formula(2));
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    assert!(first.is_good(), "{}", first.render());
+    remember(&first.project).unwrap();
+    for text in [
+        formula(200_000),
+        format!(
+            "title: x\nmeasure: {{ derived: {{ metrics: {{a: revenue}}, expression: \"{}\" }} }}\n",
+            "(".repeat(100_000)
+        ),
+        format!(
+            "title: x\ntable: mart.orders\ntime: ordered_on\nmeasure: {{ count: {{ where: \"{}\" }} }}\n",
+            vec!["amount"; 100_000].join("+")
+        ),
+        format!("title: {}x{}\n", "[".repeat(50_000), "]".repeat(50_000)),
+        formula(1_000_000),
+    ] {
+        folder.write("metrics/deep.yaml", &text);
+        for loaded in [loader.load().unwrap(), folder.loader().load().unwrap()] {
+            assert!(
+                loaded.findings.iter().any(|f| f.file == "metrics/deep.yaml" && f.is_error()),
+                "{}",
+                text.len()
+            );
+            assert!(loaded.findings.iter().all(|f| f.message.len() < 600));
+            assert_eq!(loaded.project.metrics["deep"], first.project.metrics["deep"]);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_outside_of_the_project_is_read() {
+    use std::os::unix::fs::symlink;
+    let folder = Folder::new("links");
+    let mut loader = folder.loader();
+    let first = loader.load().unwrap();
+    remember(&first.project).unwrap();
+    let outside = std::env::temp_dir().join(format!("guanlan-outside-{}", std::process::id()));
+    fs::create_dir_all(&outside).unwrap();
+    fs::write(outside.join("secret.sql"), "select 'a secret'").unwrap();
+    let dir = &folder.0;
+    symlink(outside.join("secret.sql"), dir.join("models/secret.sql")).unwrap();
+    symlink(&outside, dir.join("models/more")).unwrap();
+    symlink("/dev/zero", dir.join("dashboards/zero.yaml")).unwrap();
+    // A good definition that becomes a link keeps its last good version.
+    fs::rename(dir.join("metrics/revenue.yaml"), outside.join("revenue.yaml")).unwrap();
+    symlink(outside.join("revenue.yaml"), dir.join("metrics/revenue.yaml")).unwrap();
+    // So does what stands in a folder that becomes a link.
+    fs::rename(dir.join("rules"), outside.join("rules")).unwrap();
+    symlink(outside.join("rules"), dir.join("rules")).unwrap();
+    for loaded in [loader.load().unwrap(), folder.loader().load().unwrap()] {
+        for file in
+            ["models/secret.sql", "models/more", "dashboards/zero.yaml", "metrics/revenue.yaml", "rules"]
+        {
+            let found = loaded.findings.iter().find(|f| f.file == file);
+            assert!(
+                found.is_some_and(|f| f.is_error() && f.message.contains("link")),
+                "{file}: {}",
+                loaded.render()
+            );
+        }
+        assert!(!loaded.render().contains("a secret"));
+        assert_eq!(loaded.project.revision, first.project.revision, "what is served stays");
+    }
+    // A pipe would wait for ever, a device has no end.
+    let made = std::process::Command::new("mkfifo").arg(dir.join("dashboards/pipe.yaml")).status();
+    if made.is_ok_and(|status| status.success()) {
+        let said = folder.findings();
+        assert!(
+            said.iter().any(|s| s.contains("dashboards/pipe.yaml") && s.contains("regular file")),
+            "{said:#?}"
+        );
+    }
+    let _ = fs::remove_dir_all(&outside);
+}
+
+#[test]
+fn a_table_knows_who_uses_it() {
+    let folder = Folder::new("uses");
+    folder.write(
+        "metrics/both.yaml",
+        "title: Both\nmeasure: { derived: { expression: a, metrics: { a: revenue } } }\n",
+    );
+    let project = folder.loader().load().unwrap().project;
+    let shown = |table: &str| -> Vec<String> {
+        let uses = project.uses(&table.parse().unwrap());
+        uses.iter()
+            .map(|u| format!("{} {}{}", u.kind, u.name, if u.direct { "" } else { " (through others)" }))
+            .collect()
+    };
+    assert_eq!(
+        shown("mart.orders"),
+        [
+            "metric both (through others)",
+            "metric orders",
+            "metric revenue",
+            "dashboard overview (through others)",
+            "rule order_slump (through others)"
+        ]
+    );
+    assert!(shown("clean.orders").is_empty(), "what stands on the model uses the model");
 }

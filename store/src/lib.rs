@@ -27,7 +27,7 @@ pub use jobs::{Finished, Job, JobError, Outcome, Queue, Runner};
 pub use lease::FolderLease;
 pub use limits::{Limits, limits};
 pub use metadata::{Metadata, Transaction, from_micros, micros};
-pub use objects::{Objects, S3Spec, StoreSpec};
+pub use objects::{Gate, Objects, S3Spec, StoreSpec};
 pub use outbox::{Claimed, Effect, Outbox};
 pub use problem::{Problem, Step, nearest};
 pub use schedule::{CronSpec, Schedule, Span, parse_duration};

@@ -163,6 +163,36 @@ impl Outbox {
         Ok(())
     }
 
+    /// An effect that was done or given up is to happen again at `due`, under its id. False when it is no
+    /// longer remembered.
+    pub async fn revive(&self, tx: &mut Transaction, id: &str, due: Timestamp) -> Result<bool> {
+        let changed = sqlx::query(
+            "UPDATE outbox SET state = 'waiting', due = $1, error = NULL, claimed_until = NULL, updated_at = $2 \
+             WHERE id = $3 AND state IN ('done', 'dead', 'waiting')",
+        )
+        .bind(micros(due))
+        .bind(micros(self.inner.clock.now()))
+        .bind(id)
+        .execute(&mut **tx)
+        .await
+        .doing("revive an effect")?;
+        self.wake();
+        Ok(changed.rows_affected() > 0)
+    }
+
+    /// What an effect was to do; `None` when it is no longer remembered.
+    pub async fn payload(&self, tx: &mut Transaction, id: &str) -> Result<Option<serde_json::Value>> {
+        let found: Option<String> = sqlx::query_scalar("SELECT payload FROM outbox WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await
+            .doing("read an effect")?;
+        let Some(text) = found else { return Ok(None) };
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|e| Error::Damaged { what: format!("effect {id}"), why: e.to_string() })
+    }
+
     /// The effect will never happen: kept with its error for people to see.
     pub async fn dead(&self, tx: &mut Transaction, id: &str, error: &str) -> Result<()> {
         self.end(tx, id, "dead", Some(error)).await

@@ -80,6 +80,10 @@ impl std::error::Error for Problem {}
 
 /// The known word closest to a wrong one, when it is close enough to be what was meant.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A name this long was no slip, and comparing takes time and memory that grow with its length.
+    if wrong.len() > 256 {
+        return None;
+    }
     let wrong = wrong.to_lowercase();
     let bound = (wrong.chars().count() / 3).max(1);
     known

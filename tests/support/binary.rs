@@ -14,11 +14,13 @@ use super::{free_port, wait_for};
 pub struct Guanlan<'a> {
     pub folder: &'a Path,
     pub env: Vec<(String, String)>,
+    /// What `ulimit` is told before the binary starts, such as `-n 256`.
+    pub limits: Vec<String>,
 }
 
 impl<'a> Guanlan<'a> {
     pub fn new(folder: &'a Path) -> Self {
-        Self { folder, env: Vec::new() }
+        Self { folder, env: Vec::new(), limits: Vec::new() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -26,8 +28,22 @@ impl<'a> Guanlan<'a> {
         self
     }
 
+    /// Under a limit of the system, as `ulimit` takes it.
+    pub fn limit(mut self, limit: &str) -> Self {
+        self.limits.push(limit.into());
+        self
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_guanlan"));
+        let mut command = match self.limits.is_empty() {
+            true => Command::new(env!("CARGO_BIN_EXE_guanlan")),
+            false => {
+                let limits: String = self.limits.iter().map(|l| format!("ulimit {l} && ")).collect();
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{limits} exec \"$@\""), "sh", env!("CARGO_BIN_EXE_guanlan")]);
+                shell
+            }
+        };
         command.args(args).arg("--project").arg(self.folder).envs(self.env.iter().cloned());
         command.env("RUST_LOG", "info").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
         command
@@ -75,6 +91,15 @@ impl<'a> Guanlan<'a> {
 
     /// Starts `guanlan serve` and waits until it answers.
     pub async fn serve(&self) -> Served {
+        self.serve_as("http", &reqwest::Client::new()).await
+    }
+
+    /// The same over TLS, for a client that takes its certificate.
+    pub async fn serve_tls(&self, http: &reqwest::Client) -> Served {
+        self.serve_as("https", http).await
+    }
+
+    async fn serve_as(&self, scheme: &str, http: &reqwest::Client) -> Served {
         let address = format!("127.0.0.1:{}", free_port());
         let mut child = self
             .command(&["serve", "--listen", &address])
@@ -89,8 +114,7 @@ impl<'a> Guanlan<'a> {
         if let Some(err) = child.stderr.take() {
             keep(err, log.clone());
         }
-        let served = Served { base: format!("http://{address}"), child, log };
-        let http = reqwest::Client::new();
+        let served = Served { base: format!("{scheme}://{address}"), child, log };
         wait_for("the server answering", Duration::from_secs(60), || async {
             http.get(format!("{}/health", served.base)).send().await.is_ok_and(|r| r.status().is_success())
         })
@@ -133,6 +157,23 @@ impl Served {
         self.child.wait().is_ok_and(|s| s.success())
     }
 
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.base.split_once("://").map_or(&self.base, |(_, address)| address)
+    }
+
+    /// Whether `/health` answers well within a second, on a connection of its own.
+    pub async fn healthy(&self) -> bool {
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(1));
+        let http = http.build().expect("a client");
+        http.get(format!("{}/health", self.base)).send().await.is_ok_and(|r| r.status().is_success())
+    }
+
     pub async fn sign_in(&self, user: &str, password: &str) -> Session {
         let http = reqwest::Client::new();
         let answer = http
@@ -167,12 +208,16 @@ impl Drop for Served {
 /// A signed-in user.
 pub struct Session {
     base: String,
-    http: reqwest::Client,
-    cookie: String,
-    csrf: String,
+    pub http: reqwest::Client,
+    pub cookie: String,
+    pub csrf: String,
 }
 
 impl Session {
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self.try_get(path).await;
         assert_eq!(status, 200, "GET {path}: {body}");

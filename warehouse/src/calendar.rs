@@ -12,6 +12,15 @@ use crate::table::Title;
 /// State Council notices, a file a year. A project's `calendar.yaml` adds to them.
 const NOTICES: [&str; 2] = [include_str!("../calendar/2025.yaml"), include_str!("../calendar/2026.yaml")];
 
+/// Working hours of a workday, from and to.
+const HOURS: [(u32, u32); 2] = [(9, 12), (13, 18)];
+/// The hours of a whole workday.
+const WORKING_HOURS: i64 = 8;
+/// The first and the last day that a calendar can be asked of: a day inside what people write with four digits,
+/// so that any zone's clock shows them.
+const FIRST: NaiveDate = NaiveDate::from_ymd_opt(1, 1, 2).expect("a date of the calendar");
+const LAST: NaiveDate = NaiveDate::from_ymd_opt(9999, 12, 30).expect("a date of the calendar");
+
 /// A stretch of calendar time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CalendarUnit {
@@ -104,28 +113,47 @@ impl Calendar {
             return Duration::ZERO;
         }
         let (first, last) = (self.local(a).date_naive(), self.local(b).date_naive());
-        let mut total = TimeDelta::zero();
-        let mut day = first;
-        // A century at most: beyond it the figure means nothing, and hostile dates must not spin.
-        for _ in 0..36_600 {
-            if self.is_workday(day) {
-                for (from, to) in [(9, 12), (13, 18)] {
-                    let from = self.at_hour(day, from).max(a);
-                    let to = self.at_hour(day, to).min(b);
-                    total += (to - from).max(TimeDelta::zero());
-                }
-            }
-            match day.succ_opt() {
-                Some(next) if next <= last => day = next,
-                _ => break,
-            }
+        let mut total = self.within(first, a, b);
+        if last > first {
+            total += self.within(last, a, b);
+            // Whole days between are counted, not walked: some spans are centuries.
+            total += TimeDelta::hours(WORKING_HOURS)
+                .checked_mul(self.workdays_between(first, last))
+                .unwrap_or_default();
         }
         total.to_std().unwrap_or(Duration::ZERO)
     }
 
-    /// The same moment on the site's wall clock.
+    /// Working time of one day inside `[a, b)`.
+    fn within(&self, day: NaiveDate, a: Timestamp, b: Timestamp) -> TimeDelta {
+        if !self.is_workday(day) {
+            return TimeDelta::zero();
+        }
+        let stretch = |(from, to)| {
+            let (from, to) = (self.at_hour(day, from).max(a), self.at_hour(day, to).min(b));
+            (to - from).max(TimeDelta::zero())
+        };
+        HOURS.into_iter().map(stretch).sum()
+    }
+
+    /// Workdays after `first` and before `last`.
+    fn workdays_between(&self, first: NaiveDate, last: NaiveDate) -> i32 {
+        let (Some(from), true) = (first.succ_opt(), first < last) else { return 0 };
+        // Day 1 of the common era was a Monday: of the days before `n`, so many are Monday to Friday.
+        let weekdays = |n: i32| n.div_euclid(7) * 5 + n.rem_euclid(7).min(5);
+        let number = |day: NaiveDate| day.num_days_from_ce() - 1;
+        let weekend = |day: &NaiveDate| matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
+        let made_up = self.workdays.range(from..last).filter(|day| weekend(day)).count();
+        let free = self.holidays.range(from..last).filter(|(day, _)| !weekend(day));
+        let free = free.filter(|(day, _)| !self.workdays.contains(day)).count();
+        weekdays(number(last)) - weekdays(number(from)) + made_up as i32 - free as i32
+    }
+
+    /// The same moment on the site's wall clock. Moments outside the years 1 to 9999 count as the nearest inside:
+    /// beyond them there is neither a calendar nor arithmetic that holds.
     pub fn local(&self, t: Timestamp) -> DateTime<Tz> {
-        t.with_timezone(&self.timezone)
+        t.clamp(FIRST.and_time(NaiveTime::MIN).and_utc(), LAST.and_time(NaiveTime::MIN).and_utc())
+            .with_timezone(&self.timezone)
     }
 
     /// The first moment of a day in the site's zone (where a clock change skips midnight, the first that exists).
@@ -162,6 +190,7 @@ impl Calendar {
     }
 
     fn at_hour(&self, day: NaiveDate, hour: u32) -> Timestamp {
+        let day = day.clamp(FIRST, LAST);
         let time = NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or(NaiveTime::MIN);
         let mut wall = day.and_time(time);
         for _ in 0..48 {
@@ -300,6 +329,24 @@ mod tests {
         assert_eq!(start(CalendarUnit::Year), "2025-04-01");
         let next = fiscal.next_of(CalendarUnit::Year, t);
         assert_eq!(fiscal.local(next).date_naive().to_string(), "2026-04-01");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_days_like_others() {
+        let edges = [Timestamp::MIN_UTC, Timestamp::MAX_UTC, at("0001-01-01T00:00:00Z")];
+        for zone in [chrono_tz::Asia::Shanghai, chrono_tz::America::Santiago, chrono_tz::Pacific::Kiritimati]
+        {
+            let calendar = Calendar::built_in(zone);
+            for t in edges {
+                for unit in [CalendarUnit::Day, CalendarUnit::Week, CalendarUnit::Quarter, CalendarUnit::Year]
+                {
+                    let (start, next) = (calendar.start_of(unit, t), calendar.next_of(unit, t));
+                    assert!(start <= next, "{t} {unit:?}");
+                }
+                calendar.working_time(t, at("2026-01-01T00:00:00Z"));
+            }
+            assert!(calendar.midnight(NaiveDate::MAX) > calendar.midnight(NaiveDate::MIN));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
+use store::nearest;
 
 use crate::table::TableName;
 
@@ -36,6 +37,9 @@ pub enum Error {
     Timeout { seconds: u64 },
     #[error("the query was cancelled")]
     Cancelled,
+    /// A fault of the program; the log has it under the same id.
+    #[error("a fault of the program ended this (id {id}); the log of the server tells more under that id")]
+    Internal { id: String },
     /// Someone else wrote to the table meanwhile: read again and retry.
     #[error("{table}: {message}; read the table again and retry")]
     Conflict { table: TableName, message: String },
@@ -158,7 +162,96 @@ fn sql(message: String) -> Error {
     let message = message.split("This issue was likely caused by a bug").next().unwrap_or(message);
     let message = message.trim_end_matches(['.', ' ', '\n']).to_owned();
     let (line, column) = position(&message);
+    if let Some(name) = message.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next()) {
+        let engines = message.rsplit("Did you mean '").next().and_then(|rest| rest.split('\'').next());
+        let hint = meant(name, engines);
+        return Error::Sql {
+            message: format!("there is no function `{name}`"),
+            line,
+            column,
+            hint: Some(hint),
+        };
+    }
     Error::Sql { message, line, column, hint: None }
+}
+
+/// Functions that people try first.
+const COMMON: [&str; 24] = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "round",
+    "abs",
+    "coalesce",
+    "substr",
+    "length",
+    "lower",
+    "upper",
+    "trim",
+    "replace",
+    "concat",
+    "date_trunc",
+    "to_char",
+    "to_date",
+    "extract",
+    "row_number",
+    "rank",
+    "lag",
+    "lead",
+    "median",
+];
+
+/// What other databases call so, and how it is written here.
+const ELSEWHERE: [(&str, &str); 34] = [
+    ("to_number", "cast(x as decimal(18, 2))"),
+    ("convert", "cast(x as type)"),
+    ("str", "cast(x as varchar)"),
+    ("tostring", "cast(x as varchar)"),
+    ("toint", "cast(x as bigint)"),
+    ("safe_cast", "try_cast(x as type)"),
+    ("isnumeric", "try_cast(x as double) is not null"),
+    ("eomonth", "last_day(d)"),
+    ("datename", "monthname(d) or dayname(d)"),
+    ("getutcdate", "now()"),
+    ("utc_timestamp", "now()"),
+    ("sysdatetime", "now()"),
+    ("localtime", "now()"),
+    ("curtime", "now()"),
+    ("countif", "count(*) filter (where …)"),
+    ("count_if", "count(*) filter (where …)"),
+    ("sumif", "sum(x) filter (where …)"),
+    ("any_value", "min(x)"),
+    ("percentile", "percentile_cont(0.5) within group (order by x)"),
+    ("quantile", "percentile_cont(0.5) within group (order by x)"),
+    ("rownum", "row_number() over (order by …)"),
+    ("zeroifnull", "coalesce(x, 0)"),
+    ("nullifzero", "nullif(x, 0)"),
+    ("find_in_set", "array_position(string_to_array(list, ','), x)"),
+    ("field", "case x when 'a' then 1 when 'b' then 2 end"),
+    ("stuff", "overlay(text placing 'new' from 1 for 2)"),
+    ("patindex", "regexp_instr(text, pattern)"),
+    ("string_split", "string_to_array(text, ',')"),
+    ("regexp_extract", "regexp_match(text, pattern)[1]"),
+    ("regexp_matches", "regexp_match(text, pattern)"),
+    ("date_from_parts", "make_date(2026, 1, 31)"),
+    ("makedate", "make_date(2026, 1, 31)"),
+    ("from_days", "date '1970-01-01' + interval '1 day'"),
+    ("json_extract", "read JSON into columns in the clean step"),
+];
+
+/// A hint for a function that there is not.
+fn meant(name: &str, engines: Option<&str>) -> String {
+    let lower = name.to_lowercase();
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == lower) {
+        return format!("write {here}");
+    }
+    // What is like a word by its letters alone is noise, so a suggestion must be near.
+    match nearest(&lower, COMMON).or_else(|| nearest(&lower, engines)) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "the functions are those of PostgreSQL and, for dates, of MySQL and Oracle".into(),
+    }
 }
 
 /// The parser writes `… at Line: 1, Column: 8`.

@@ -33,6 +33,11 @@ pub enum Landing {
     /// The delivered rows are the whole table, and their types those of its columns. In the zones clean and mart
     /// columns that are not delivered go; in raw they stay, without values, for those who read them.
     Replace,
+    /// As [`Landing::Replace`], and in every zone columns that are not delivered go: another definition reads the
+    /// source now. Of several rows of a key the last one stays.
+    Anew {
+        keys: Vec<String>,
+    },
     /// Rows with a delivered key are replaced; inside one landing the last row of a key wins.
     Upsert {
         keys: Vec<String>,
@@ -159,7 +164,8 @@ impl Warehouse {
     ) -> Result<Staged> {
         let present = self.snapshot(table).await?;
         writable(table, present.as_deref())?;
-        let own_types = *how == Landing::Replace && table.zone == Zone::Raw;
+        let own_types =
+            matches!(how, Landing::Anew { .. }) || (*how == Landing::Replace && table.zone == Zone::Raw);
         let schema = present.map(|s| s.schema.clone()).filter(|_| !own_types);
         let files = self.stager().write(table, schema.as_deref(), rows, Cut::Bytes).await?;
         Ok(self.staged(table, files))

@@ -8,9 +8,13 @@
 //! * A query sees one version of each table, only the zones of its principal, and only reading statements.
 //! * Nothing asks the system for time: see `store::Clock`.
 
+mod bounds;
 mod error;
+mod memory;
+mod naming;
 mod range;
 mod table;
+mod words;
 
 mod calendar;
 mod lineage;
@@ -26,6 +30,7 @@ mod marks;
 mod reading;
 mod replace;
 mod replaced;
+mod rows;
 mod same;
 mod scan;
 mod since;
@@ -44,16 +49,19 @@ pub mod model;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use bounds::{bounded, on_large_stack};
 pub use calendar::{Calendar, CalendarUnit};
 pub use catalog::{TableChanged, TableInfo};
 pub use error::{Error, Result};
 pub use land::{Landed, Landing, LoadMark, Staged};
 pub use lineage::references;
 pub use log::{DataFile, Snapshot};
+pub use naming::Naming;
 pub use range::Range;
 pub use replace::Start;
 pub use session::audit::PastQuery;
-pub use session::{Answer, Session};
+pub use session::functions::sql_functions;
+pub use session::{Answer, Session, row_bytes};
 pub use since::Since;
 pub use system::SystemTable;
 pub use table::{TableName, Title, Zone};

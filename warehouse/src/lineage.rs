@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, Visit};
-use store::{Problem, nearest};
+use store::{Problem, limits, nearest};
 
+use crate::bounds::{bounded, expanded, on_large_stack};
 use crate::error::Error;
 use crate::table::{TableName, Zone};
+use crate::words::translate;
 
 /// The name of the one catalogue, as in `guanlan.mart.orders`.
 pub(crate) const CATALOGUE: &str = "guanlan";
@@ -21,6 +23,10 @@ pub(crate) const INFORMATION: &str = "information_schema";
 /// # Errors
 /// When the text is not one query, or names a table of no zone; `at` is the place in the text when the parser told.
 pub fn references(sql: &str) -> Result<Vec<TableName>, Problem> {
+    on_large_stack(|| read(sql))
+}
+
+fn read(sql: &str) -> Result<Vec<TableName>, Problem> {
     let statement = one_statement(sql).map_err(problem)?;
     let Statement::Statement(inner) = &statement else {
         return Err(Problem::new("this is not a query").hint("write one SELECT"));
@@ -82,9 +88,21 @@ impl ast::Visitor for Functions {
     }
 }
 
-/// The single statement of a text.
+/// The single statement of a text, within the bounds of what can be planned.
 pub(crate) fn one_statement(sql: &str) -> Result<Statement, Error> {
-    let mut statements = DFParser::parse_sql(sql).map_err(Error::from_datafusion)?;
+    let mut statement = parsed(sql)?;
+    on_large_stack(|| expanded(&statement)).map_err(too_much)?;
+    on_large_stack(|| translate(&mut statement));
+    Ok(statement)
+}
+
+/// The same without looking into it.
+pub(crate) fn parsed(sql: &str) -> Result<Statement, Error> {
+    bounded(sql).map_err(too_much)?;
+    // The parser counts several levels for one of the text.
+    let levels = limits().depth.saturating_mul(4);
+    let parse = || DFParserBuilder::new(sql).with_recursion_limit(levels).build()?.parse_statements();
+    let mut statements = on_large_stack(parse).map_err(Error::from_datafusion)?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(Error::Sql {
@@ -93,10 +111,22 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, Error> {
             column: None,
             hint: Some("write one SELECT".into()),
         }),
-        (Some(_), false) => Err(Error::refused(
-            "only one statement is allowed at a time",
-            "remove the text after the first semicolon",
-        )),
+        (Some(_), false) => Err(Error::Sql {
+            message: "there are several statements; one is answered at a time".into(),
+            line: None,
+            column: None,
+            hint: Some("remove the text after the first semicolon".into()),
+        }),
+    }
+}
+
+/// What the bounds refuse, as an error of the query.
+pub(crate) fn too_much(problem: Problem) -> Error {
+    Error::Sql {
+        message: problem.message,
+        line: problem.at.map(|at| at.0 as u64),
+        column: problem.at.map(|at| at.1 as u64),
+        hint: problem.hint,
     }
 }
 
@@ -141,7 +171,7 @@ fn problem(error: Error) -> Problem {
 mod tests {
     use super::*;
 
-    fn read(sql: &str) -> Vec<String> {
+    fn names(sql: &str) -> Vec<String> {
         references(sql).unwrap().iter().map(ToString::to_string).collect()
     }
 
@@ -152,18 +182,18 @@ mod tests {
             left join orders o on o.id = r.id
             where r.id in (select id from guanlan.mart.vip)
             union all select * from (select * from clean.approvals) t";
-        assert_eq!(read(sql), ["raw.events", "clean.approvals", "mart.orders", "mart.vip"]);
+        assert_eq!(names(sql), ["raw.events", "clean.approvals", "mart.orders", "mart.vip"]);
     }
 
     #[test]
     fn a_table_function_is_no_table() {
-        assert_eq!(read("select * from generate_series(1, 3) g join orders on true"), ["mart.orders"]);
+        assert_eq!(names("select * from generate_series(1, 3) g join orders on true"), ["mart.orders"]);
     }
 
     #[test]
     fn a_cte_hides_a_table_of_its_name() {
-        assert_eq!(read("with orders as (select 1) select * from orders"), Vec::<String>::new());
-        assert_eq!(read("with orders as (select * from orders) select * from orders"), ["mart.orders"]);
+        assert_eq!(names("with orders as (select 1) select * from orders"), Vec::<String>::new());
+        assert_eq!(names("with orders as (select * from orders) select * from orders"), ["mart.orders"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use chrono::{Months, NaiveDate, TimeDelta};
+use chrono::{Datelike, Months, NaiveDate, TimeDelta};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Timestamp;
@@ -46,6 +46,13 @@ impl Hash for Period {
     }
 }
 
+/// The years that questions are about.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9998;
+
+fn beyond() -> String {
+    format!("a range lies between the years {} and {}; {HELP}", YEARS.start(), YEARS.end())
+}
+
 const HELP: &str = "write for example 7d, 24h, 12M, now/M, last/M or 2026-01-01..2026-02-01";
 
 impl Range {
@@ -70,11 +77,23 @@ impl Range {
         } else {
             Range { from: back(text, now, calendar)?, to: now }
         };
+        range.on_the_calendar()?;
         // A period that has just begun is empty, not wrong; a reversed one is a mistake.
         if range.from > range.to {
             return Err(format!("the range `{text}` ends before it begins"));
         }
         Ok(range)
+    }
+
+    /// Whether both ends lie in the years that everything here can count with; periods before and after them too.
+    ///
+    /// # Errors
+    /// Says which years those are.
+    pub fn on_the_calendar(&self) -> Result<(), String> {
+        match [self.from, self.to].iter().all(|end| YEARS.contains(&end.year())) {
+            true => Ok(()),
+            false => Err(beyond()),
+        }
     }
 
     pub fn length(&self) -> TimeDelta {
@@ -100,9 +119,10 @@ fn unit_of(text: &str) -> Result<CalendarUnit, String> {
 fn moment(text: &str, calendar: &Calendar) -> Result<Timestamp, String> {
     let text = text.trim();
     if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(calendar.midnight(day));
+        return if YEARS.contains(&day.year()) { Ok(calendar.midnight(day)) } else { Err(beyond()) };
     }
-    text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))
+    let moment: Timestamp = text.parse().map_err(|_| format!("`{text}` is not a date; {HELP}"))?;
+    if YEARS.contains(&moment.year()) { Ok(moment) } else { Err(beyond()) }
 }
 
 fn back(text: &str, now: Timestamp, calendar: &Calendar) -> Result<Timestamp, String> {
@@ -183,6 +203,10 @@ mod tests {
             "2026-02-01..2026-01-01",
             "99999999999d",
             "７天",
+            "-262143-01-01..+262142-12-31",
+            "2026-01-01..+10000-01-01",
+            "0000-12-31..2026-01-01",
+            "100000y",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

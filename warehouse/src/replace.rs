@@ -71,6 +71,13 @@ impl Warehouse {
                 }
                 change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
             }
+            (Landing::Anew { keys }, _) => {
+                if !keys.is_empty() {
+                    self.keys(staged, keys, true).await?;
+                    change.key = keys.clone();
+                }
+                change.removed = present.map(|s| s.files.clone()).unwrap_or_default();
+            }
             (Landing::Upsert { keys }, _) => {
                 let mut found = self.keys(staged, keys, true).await?;
                 change.key = keys.clone();
@@ -296,7 +303,7 @@ impl Warehouse {
 
 fn operation(how: &Landing) -> &'static str {
     match how {
-        Landing::Append | Landing::Replace => "WRITE",
+        Landing::Append | Landing::Replace | Landing::Anew { .. } => "WRITE",
         Landing::Upsert { .. } | Landing::ReplaceFile { .. } | Landing::Interval { .. } => "MERGE",
     }
 }
@@ -307,6 +314,9 @@ fn schema(present: Option<&Snapshot>, staged: &Staged, how: &Landing) -> Result<
     Ok(match present {
         None => Some(staged.schema.clone()),
         Some(_) if staged.schema.fields().is_empty() => None,
+        Some(s) if matches!(how, Landing::Anew { .. }) => {
+            (s.schema != staged.schema).then(|| staged.schema.clone())
+        }
         Some(s) if all && matches!(staged.table.zone, Zone::Clean | Zone::Mart) => {
             (s.schema != staged.schema).then(|| staged.schema.clone())
         }

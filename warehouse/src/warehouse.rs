@@ -1,8 +1,8 @@
 //! The warehouse as a whole: its parts, built once, and the doors to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use access::{Permission, Principal, decide};
@@ -15,19 +15,18 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionContext;
 use object_store::ObjectStore;
 use store::{Metadata, Objects, SharedClock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::broadcast;
 
 use crate::calendar::Calendar;
 use crate::catalog::{Catalog, TableChanged, TableInfo};
-use crate::clean::CleanSpec;
-use crate::error::{Error, Result};
+use crate::clean::{self, CleanSpec};
+use crate::error::Result;
 use crate::log::Snapshot;
 use crate::metric::{self, MetricSpec};
 use crate::model::{self, ModelSpec};
 use crate::scan::{self, Place};
 use crate::session::audit::{self, PastQuery};
-use crate::session::{self, Session, budget};
+use crate::session::{self, Registry, Session, Workers, budget};
 use crate::system::SystemTable;
 use crate::table::{TableName, Zone};
 use crate::usage::{self, TablesScan};
@@ -104,13 +103,8 @@ struct Inner {
     definitions: RwLock<Arc<Definitions>>,
     system: RwLock<BTreeMap<String, SystemTable>>,
     state: SessionState,
-    running: Mutex<HashMap<String, Running>>,
-    permits: Arc<Semaphore>,
-}
-
-struct Running {
-    user: String,
-    cancel: CancellationToken,
+    running: Arc<Registry>,
+    workers: Workers,
 }
 
 impl std::fmt::Debug for Warehouse {
@@ -119,7 +113,7 @@ impl std::fmt::Debug for Warehouse {
     }
 }
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "CREATE TABLE warehouse_marks (table_name TEXT NOT NULL, stream TEXT NOT NULL, seq BIGINT NOT NULL,
         cursor TEXT NOT NULL, operation TEXT NOT NULL, landed BIGINT NOT NULL, version BIGINT NOT NULL,
         PRIMARY KEY (table_name, stream))",
@@ -128,6 +122,7 @@ const STEPS: [&str; 2] = [
         error TEXT, tables TEXT NOT NULL);
      CREATE INDEX queries_started ON queries (started_at);
      CREATE INDEX queries_user ON queries (user_name, started_at)",
+    "ALTER TABLE queries ADD COLUMN origin TEXT NOT NULL DEFAULT 'person'",
 ];
 
 impl Warehouse {
@@ -150,11 +145,13 @@ impl Warehouse {
     ) -> Result<Self> {
         db.migrate("warehouse", &STEPS).await?;
         model::prepare(&db).await?;
+        clean::prepare(&db).await?;
         let url = ObjectStoreUrl::parse("guanlan://store")?;
         let place = Place { url, store };
         let environment = budget::environment(&settings, &place)?;
         let calendar = Arc::new(settings.calendar.clone());
         let mut state = budget::state(environment, &settings);
+        session::functions::sql_functions(&mut state, &calendar, &clock)?;
         for function in metric::functions(&calendar) {
             state.register_udf(Arc::new(function))?;
         }
@@ -168,12 +165,13 @@ impl Warehouse {
             settings,
             definitions: RwLock::default(),
             system: RwLock::default(),
-            running: Mutex::default(),
-            permits: Arc::new(Semaphore::new(budget::RUNNING)),
+            running: Registry::start()?,
+            workers: Workers::start()?,
         };
         let warehouse = Self(Arc::new(inner));
         warehouse.catalog().discover().await?;
         warehouse.register_system(audit::table());
+        warehouse.register_system(clean::system_table());
         for table in model::system_tables() {
             warehouse.register_system(table);
         }
@@ -215,12 +213,12 @@ impl Warehouse {
 
     /// Reading for jobs of the house: every zone, no timeout, the shared memory pool.
     pub fn context(&self) -> SessionContext {
-        session::open(self, &Zone::ALL, None).0
+        session::open(self, &Zone::ALL, None, None)
     }
 
     /// The same with rows in the order of files.
     pub(crate) fn one_partition(&self) -> SessionContext {
-        session::open(self, &Zone::ALL, Some(1)).0
+        session::open(self, &Zone::ALL, Some(1), None)
     }
 
     /// The newest version of a table; `None` when there is no such table.
@@ -293,17 +291,25 @@ impl Warehouse {
 
     /// Cancels a running query: one's own, or anyone's for who may read the system. False when it is not running.
     pub fn cancel(&self, query_id: &str, who: &Principal) -> bool {
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.get(query_id) {
-            Some(query) if query.user == who.user || decide(who, Permission::ManageAccess) => {
-                query.cancel.cancel();
-                true
-            }
-            _ => false,
-        }
+        let may = |user: &str| user == who.user || decide(who, Permission::ManageAccess);
+        self.0.running.cancel(query_id, may)
     }
 
-    /// The newest queries of a user, newest first.
+    /// Cancels every query that runs, so that a stop need not wait for them.
+    pub fn cancel_all(&self) {
+        self.0.running.cancel_all();
+    }
+
+    /// Runs a build or another long work on the threads of queries, which have large stacks and answer no requests.
+    /// Dropping the future ends the work at its next pause; a panic in it is [`Error::Internal`].
+    pub async fn on_workers<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.0.workers.build(work).await
+    }
+
+    /// The newest queries that a user wrote, newest first.
     pub async fn history(&self, who: &Principal, limit: usize) -> Result<Vec<PastQuery>> {
         audit::history(self.db(), &who.user, limit).await
     }
@@ -345,19 +351,12 @@ impl Warehouse {
         system.get(&name.name).map(|table| table.provider(self.db()))
     }
 
-    pub(crate) fn running(&self, id: &str, user: &str) -> CancellationToken {
-        let cancel = CancellationToken::new();
-        let running = Running { user: user.to_owned(), cancel: cancel.clone() };
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), running);
-        cancel
+    pub(crate) fn running(&self) -> &Arc<Registry> {
+        &self.0.running
     }
 
-    pub(crate) fn ended(&self, id: &str) {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-
-    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        self.0.permits.clone().acquire_owned().await.map_err(|_| Error::Cancelled)
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.0.workers
     }
 }
 
@@ -402,7 +401,7 @@ fn info(
             .extend(clean.columns.iter().filter_map(|(name, c)| Some((name.to_string(), c.title.clone()?))));
     }
     if let Some(model) = model {
-        columns.extend(model.columns.iter().map(|(name, title)| (name.to_string(), title.clone())));
+        columns.extend(model.columns.iter().map(|(name, c)| (name.to_string(), c.title.clone())));
     }
     TableInfo {
         name: name.clone(),

@@ -11,6 +11,15 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
     }
 }
 
+/// True for addresses where a company's own servers stand: private and loopback ones, never those of a cloud's
+/// metadata.
+pub(super) fn is_inner(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
 /// IANA's special-purpose registry, RFC 6890 and later.
 fn public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+/// The entry that stands for the servers of database sources.
+pub(super) const DATABASES: &str = "databases";
+
 /// The parsed list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Allowed {
@@ -36,6 +39,11 @@ impl Allowed {
             })?;
         }
         Ok(allowed)
+    }
+
+    /// Whether database servers inside the company may be called without an entry of their own.
+    pub(super) fn databases(&self) -> bool {
+        self.name(DATABASES, 0)
     }
 
     /// Whether a host may be called by its name, wherever it resolves to.

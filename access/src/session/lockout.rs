@@ -1,8 +1,10 @@
-//! Failed logins, counted in the database so that a restart forgives nobody.
+//! Failed logins, counted in the database so that a restart forgives nobody. Nobody is locked out: each further
+//! failure makes the next attempt wait longer, up to a bound that a person can sit out and a guesser cannot use.
 //!
-//! Guesses are counted against the user as tried from one address, so that nobody can lock another's account
-//! from their own; against the address; and against the user as tried from anywhere, far later, since
-//! whoever has a hundred addresses can. Names that are no account count alike, so locks tell nothing.
+//! Guesses are counted against the user as tried from one address, so that nobody slows another's account
+//! from their own; against the address, so that many names cost as much as one; and against the user as tried
+//! from anywhere, later and shorter, since whoever has a hundred addresses could keep the right person waiting.
+//! Names that are no account count alike, so waits tell nothing.
 //!
 //! An attempt counts against its user from the moment it begins and is taken back when it succeeds:
 //! otherwise a hundred guesses sent at once would all be judged before the first is counted.
@@ -15,11 +17,34 @@ use store::{Clock, Metadata, from_micros, micros, new_id};
 use super::{LoginError, fingerprint};
 use crate::error::{Doing, Result};
 
-/// Failures within [`WINDOW`] that lock a user for an address, or an address for every user.
-pub(super) const LIMIT: i64 = 10;
-/// Failures within [`WINDOW`] that lock a user for every address.
-pub(super) const USER_LIMIT: i64 = 100;
+/// Failures older than this are forgotten.
 pub(super) const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// How failures slow what comes after them: so many are free, the next wait 1, 2, 4 … seconds, at most `longest`.
+pub(super) struct Slowing {
+    pub(super) free: i64,
+    pub(super) longest: u64,
+}
+
+/// A user as tried from one address.
+pub(super) const HERE: Slowing = Slowing { free: 5, longest: 60 };
+/// An address, whatever names it tries.
+pub(super) const ADDRESS: Slowing = Slowing { free: 10, longest: 60 };
+/// The machine itself: a proxy that was not told of stands for everyone behind it.
+pub(super) const LOOPBACK: Slowing = Slowing { free: 20, longest: 15 };
+/// A user as tried from anywhere.
+pub(super) const ANYWHERE: Slowing = Slowing { free: 50, longest: 15 };
+
+impl Slowing {
+    /// The wait after so many failures.
+    pub(super) fn wait(&self, failures: i64) -> Duration {
+        let doublings = u32::try_from(failures - self.free).unwrap_or(0).min(32);
+        match failures < self.free {
+            true => Duration::ZERO,
+            false => Duration::from_secs((1u64 << doublings).min(self.longest)),
+        }
+    }
+}
 
 /// One attempt, counted against its user.
 pub(super) struct Attempt {
@@ -27,7 +52,7 @@ pub(super) struct Attempt {
     ids: [String; 2],
     /// The user as tried from this address.
     here: String,
-    ip: Option<String>,
+    ip: String,
 }
 
 /// Counts an attempt, or refuses it. Names are kept as hashes: people type passwords into the wrong box.
@@ -37,13 +62,13 @@ pub(super) async fn begin(
     user: &str,
     ip: &str,
 ) -> Result<Attempt, LoginError> {
-    let address = address(ip);
+    let (address, of_address) = address(ip);
     let anywhere = fingerprint(&format!("user:{user}"));
     let attempt = Attempt {
         ids: [new_id(clock), new_id(clock)],
         // The address comes first: it holds no line break, whatever the name holds.
-        here: fingerprint(&format!("from:{}\n{user}", address.as_deref().unwrap_or("loopback"))),
-        ip: address.map(|address| fingerprint(&format!("ip:{address}"))),
+        here: fingerprint(&format!("from:{address}\n{user}")),
+        ip: fingerprint(&format!("ip:{address}")),
     };
     let now = micros(clock.now());
     let mut tx = db.begin().await?;
@@ -52,19 +77,17 @@ pub(super) async fn begin(
         .execute(&mut *tx)
         .await
         .doing("prune the failed logins")?;
-    let limits = [(Some(&attempt.here), LIMIT), (attempt.ip.as_ref(), LIMIT), (Some(&anywhere), USER_LIMIT)];
-    for (subject, limit) in limits.into_iter().filter_map(|(subject, limit)| Some((subject?, limit))) {
-        // The oldest failure that still locks: when it leaves the window, there is room again.
-        let oldest: Option<i64> = sqlx::query_scalar(
-            "SELECT failed_at FROM login_failures WHERE subject = $1 ORDER BY failed_at DESC LIMIT 1 OFFSET $2",
-        )
-        .bind(subject)
-        .bind(limit - 1)
-        .fetch_optional(&mut *tx)
-        .await
-        .doing("count the failed logins")?;
-        if let Some(oldest) = oldest {
-            return Err(LoginError::Locked { until: from_micros(oldest) + WINDOW });
+    let slowed = [(&attempt.here, HERE), (&attempt.ip, of_address), (&anywhere, ANYWHERE)];
+    for (subject, slowing) in slowed {
+        let (failures, newest): (i64, Option<i64>) =
+            sqlx::query_as("SELECT COUNT(*), MAX(failed_at) FROM login_failures WHERE subject = $1")
+                .bind(subject)
+                .fetch_one(&mut *tx)
+                .await
+                .doing("count the failed logins")?;
+        let until = newest.unwrap_or(i64::MIN / 2) + slowing.wait(failures).as_micros() as i64;
+        if until > now {
+            return Err(LoginError::Locked { until: from_micros(until) });
         }
     }
     for (id, subject) in attempt.ids.iter().zip([&attempt.here, &anywhere]) {
@@ -77,9 +100,8 @@ pub(super) async fn begin(
 impl Attempt {
     /// Wrong: it stays counted against the user, and now against the address too.
     pub(super) async fn failed(self, db: &Metadata, clock: &dyn Clock) -> Result<()> {
-        let Some(ip) = self.ip else { return Ok(()) };
         let mut tx = db.begin().await?;
-        insert(&mut tx, &new_id(clock), &ip, micros(clock.now())).await?;
+        insert(&mut tx, &new_id(clock), &self.ip, micros(clock.now())).await?;
         tx.commit().await.doing("count a failed login")
     }
 
@@ -115,13 +137,12 @@ async fn delete(db: &Metadata, sql: &'static str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// What stands for an address: IPv6 by its /64, which one customer owns. `None` for loopback, which is not
-/// counted by itself: it is a proxy in front of everyone, or someone who is already on the machine.
-fn address(ip: &str) -> Option<String> {
+/// What stands for an address, and how its failures slow it: IPv6 by its /64, which one customer owns.
+fn address(ip: &str) -> (String, Slowing) {
     match ip.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(ip) if ip.is_loopback() => None,
-        Ok(IpAddr::V6(v6)) => Some(format!("{:x?}", &v6.segments()[..4])),
-        Ok(IpAddr::V4(v4)) => Some(v4.to_string()),
-        Err(_) => Some(ip.to_owned()),
+        Ok(ip) if ip.is_loopback() => ("loopback".into(), LOOPBACK),
+        Ok(IpAddr::V6(v6)) => (format!("{:x?}", &v6.segments()[..4]), ADDRESS),
+        Ok(IpAddr::V4(v4)) => (v4.to_string(), ADDRESS),
+        Err(_) => (ip.to_owned(), ADDRESS),
     }
 }

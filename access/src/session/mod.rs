@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{Metadata, SharedClock, Span, Timestamp, from_micros, micros};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use crate::audit::{Audit, Event};
 use crate::error::{Doing, Error, Result};
@@ -45,7 +46,7 @@ pub enum LoginError {
     /// The name or the password is wrong, or the account disabled: never said which.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// Too many failures of this user or from this address.
+    /// Too many failures of this user or from this address: the next attempt is judged from then on.
     #[error("too many failed logins: try again after {until}")]
     Locked { until: Timestamp },
     #[error(transparent)]
@@ -66,6 +67,8 @@ pub struct Sessions {
     users: Users,
     audit: Audit,
     settings: SessionSettings,
+    /// Changes when a session was ended by this process.
+    ended: watch::Sender<()>,
 }
 
 impl Sessions {
@@ -77,7 +80,7 @@ impl Sessions {
     ) -> Result<Self> {
         db.migrate(tables::ROOM, &tables::STEPS).await?;
         let audit = Audit::open(db.clone(), clock.clone()).await?;
-        Ok(Self { db, clock, users, audit, settings })
+        Ok(Self { db, clock, users, audit, settings, ended: watch::Sender::new(()) })
     }
 
     /// Signs in: the token for the cookie and who it is. `ip` is the peer's address, `agent` its program.
@@ -116,30 +119,57 @@ impl Sessions {
     /// disabled. Roles are those of this moment.
     pub async fn principal(&self, token: &str) -> Result<Option<Principal>> {
         let hash = fingerprint(token);
+        let Some((name, seen)) = self.standing(&hash).await? else { return Ok(None) };
+        self.touch(&hash, self.clock.now(), seen).await?;
+        self.of(&name).await
+    }
+
+    /// As [`Self::principal`], without counting as use: a page that is only open is not a person at work.
+    pub async fn look(&self, token: &str) -> Result<Option<Principal>> {
+        match self.standing(&fingerprint(token)).await? {
+            Some((name, _)) => self.of(&name).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Hears when a session was ended here; sessions that other processes end are not told.
+    pub fn ended(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
+    }
+
+    /// The user of a session that still stands, and when it was last used.
+    async fn standing(&self, hash: &str) -> Result<Option<(String, Timestamp)>> {
         let row: Option<(String, i64, i64)> =
             sqlx::query_as("SELECT user_name, created_at, seen_at FROM sessions WHERE token_hash = $1")
-                .bind(&hash)
+                .bind(hash)
                 .fetch_optional(self.db.pool())
                 .await
                 .doing("read a session")?;
         let Some((name, created_at, seen_at)) = row else { return Ok(None) };
-        let now = self.clock.now();
-        if !self.alive(now, from_micros(created_at), from_micros(seen_at)) {
-            self.logout(token).await?;
+        if !self.alive(self.clock.now(), from_micros(created_at), from_micros(seen_at)) {
+            self.end(hash).await?;
             return Ok(None);
         }
-        self.touch(&hash, now, from_micros(seen_at)).await?;
-        Ok(self.users.get(&name).await?.filter(|u| !u.disabled).map(users::principal))
+        Ok(Some((name, from_micros(seen_at))))
+    }
+
+    async fn of(&self, name: &str) -> Result<Option<Principal>> {
+        Ok(self.users.get(name).await?.filter(|u| !u.disabled).map(users::principal))
+    }
+
+    async fn end(&self, hash: &str) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
+            .bind(hash)
+            .execute(self.db.pool())
+            .await
+            .doing("end a session")?;
+        self.ended.send_replace(());
+        Ok(())
     }
 
     /// Ends one session; an unknown token is no error.
     pub async fn logout(&self, token: &str) -> Result<()> {
-        sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
-            .bind(fingerprint(token))
-            .execute(self.db.pool())
-            .await
-            .doing("end a session")?;
-        Ok(())
+        self.end(&fingerprint(token)).await
     }
 
     /// Ends every session of a user.
@@ -149,6 +179,7 @@ impl Sessions {
             .execute(self.db.pool())
             .await
             .doing("end the sessions of a user")?;
+        self.ended.send_replace(());
         Ok(())
     }
 

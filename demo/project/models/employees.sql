@@ -11,7 +11,7 @@ select
   e.id,
   e.name || ' ' || e.work_no as employee,
   e.department_id,
-  d.name as department,
+  d.department,
   d.region,
   e.title as position,
   e.status,

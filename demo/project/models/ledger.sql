@@ -17,5 +17,5 @@ select
   l.partner,
   l.amount
 from clean.ledger l
-left join clean.departments d on d.name = l.department
+left join clean.departments d on d.department = l.department
 where $since is null or l.posted_at >= $since

@@ -14,7 +14,7 @@ select
   t.priority,
   t.status,
   t.region,
-  d.name as department,
+  d.department,
   t.created_at,
   t.due_at,
   t.first_response_at,

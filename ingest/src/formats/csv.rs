@@ -1,267 +1,281 @@
 //! Delimited text → text columns, streaming.
 //!
-//! A row with fewer or more fields than the header is set aside with its text, never dropped. Fields
-//! land as written; empty stays the empty string, because only cleaning knows what empty means.
+//! Delimiter, quote, header and title lines are found over a sample; what was found is said when it is
+//! surprising. A line that is no record of the table is set aside with its text, never bent into one:
+//! what is read = rows kept + lines set aside + empty lines. Fields land as written; empty stays the empty
+//! string, because only cleaning knows what empty means.
 
-use std::cell::Cell;
+mod batch;
+mod body;
+mod dialect;
+mod foreign;
+mod kinds;
+mod layout;
+mod records;
+mod sniff;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod window;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor as Bytes, Read};
+use std::io::Read;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
-use csv::{ByteRecord, Reader, ReaderBuilder};
-
-use super::columns::unique_names;
-use super::encoding::{Utf8Reader, detect, unreadable};
-use super::sink::{BATCH_BYTES, BATCH_ROWS, Sink, Stop};
+use super::encoding::{Bad, Undecoded, Utf8Reader, detect, unreadable};
+use super::sink::{Sink, Stop};
 use crate::error::SourceError;
 use crate::spec::CsvSpec;
-
-const BUFFER: usize = 1 << 20;
-/// How much of the file the delimiter is guessed from.
-const SNIFFED: u64 = 64 << 10;
-/// A longer row means that a quote was never closed: reading on would swallow the file.
-const ROW_BYTES: u64 = 16 << 20;
-const CANDIDATES: [u8; 4] = [b',', b';', b'\t', b'|'];
-
-/// The delimiter that a definition names; `None` for `auto`.
-///
-/// # Errors
-/// It is not one ASCII character.
-pub(crate) fn delimiter(spec: &CsvSpec) -> Result<Option<u8>, String> {
-    match spec.delimiter.as_str() {
-        "auto" => Ok(None),
-        "tab" | "\\t" => Ok(Some(b'\t')),
-        one if one.len() == 1 && !matches!(one.as_bytes()[0], b'"' | b'\r' | b'\n') => {
-            Ok(Some(one.as_bytes()[0]))
-        }
-        other => Err(format!("`{other}` is not a delimiter: write auto or one ASCII character")),
-    }
-}
+use body::{Body, Nulls, Text};
+pub(crate) use dialect::Choices;
+use dialect::{Dialect, shown};
+use layout::{Layout, Wanted};
+use sniff::{Row, SAMPLE};
+use window::Window;
 
 /// Reads one file.
 pub(crate) fn read(path: &Path, spec: &CsvSpec, sink: &mut Sink) -> Result<(), Stop> {
     let mut file = File::open(path).map_err(unreadable)?;
+    foreign::refuse(&mut file)?;
     let found = detect(&mut file, &spec.encoding)?;
-    let mut text = BufReader::with_capacity(BUFFER, Utf8Reader::new(file, found));
-    let mut skipped = Vec::new();
-    for _ in 0..spec.skip {
-        skipped.clear();
-        text.by_ref().take(ROW_BYTES).read_until(b'\n', &mut skipped).map_err(unreadable)?;
+    if let Some(doubt) = found.doubt() {
+        warn(sink, &doubt);
     }
-    let mut sample = Vec::new();
-    text.by_ref().take(SNIFFED).read_to_end(&mut sample).map_err(unreadable)?;
-    let cut = sample.len() as u64 == SNIFFED;
-    let by = delimiter(spec).map_err(SourceError::never)?.unwrap_or_else(|| sniff(&sample, cut));
-    // Line numbers help only where lines end in \n; old Mac files are counted by row.
-    let first_end = sample.iter().position(|b| *b == b'\n');
-    let lines = match first_end {
-        None => Lines::ByRow,
-        Some(at) if at > 0 && sample[at - 1] == b'\r' => Lines::CrLf,
-        Some(_) => Lines::Lf,
+    let (text, undecoded) = Utf8Reader::lenient(file, found);
+    read_text(text, undecoded, found.encoding.name(), spec, sink)
+}
+
+/// Reads text; `undecoded` tells which of its places stand for bytes that are no characters.
+fn read_text<R: Read>(
+    text: R,
+    undecoded: Undecoded,
+    encoding: &'static str,
+    spec: &CsvSpec,
+    sink: &mut Sink,
+) -> Result<(), Stop> {
+    let choices = Choices::of(spec).map_err(|(_, message)| SourceError::never(message))?;
+    let mut window = Window::new(text);
+    let mut line = 1;
+    fill(&mut window, line)?;
+    let end = line_end(window.rest());
+    for _ in 0..spec.skip.unwrap_or(0) {
+        skip_line(&mut window, end)?;
+        line += 1;
+    }
+    fill(&mut window, line)?;
+    let (dialect, hinted) = find_dialect(&mut window, end, spec, choices);
+    line += u64::from(hinted);
+    fill(&mut window, line)?;
+    let (sample, whole) = sample(&window, end);
+    let rows = table_rows(sample, whole, &dialect, line)?;
+    if rows.is_empty() {
+        warn(sink, "it is empty");
+        return Ok(());
+    }
+    let known = sink.known();
+    let wanted = Wanted { header: spec.header, skipped: spec.skip.is_some(), known: known.as_deref() };
+    let layout = layout::layout(&rows, &wanted);
+    bounded(&rows, &layout)?;
+    say_dialect(&dialect, choices, &layout, sink);
+    layout.notes.iter().for_each(|note| warn(sink, note));
+    say_one_column(&rows, &layout, sample, choices, sink);
+    sink.text_columns(&layout.names);
+    if let Some((at, reason)) = &layout.broken {
+        let row = &rows[*at];
+        let text = String::from_utf8_lossy(&sample[row.at..row.at + row.bytes]);
+        sink.reject(row.line as i64, reason.clone(), text.trim_end_matches(['\r', '\n']))?;
+    }
+    let (bytes, first_line) = start_of(&rows, &layout, sample.len(), line);
+    let data_at = window.offset + bytes as u64;
+    let in_header = |bad: &&Bad| bad.at < data_at && bad.until > window.offset && layout.header.is_some();
+    if let Some(bad) = undecoded.borrow().iter().find(in_header) {
+        return Err(bad.refusal(encoding).into());
+    }
+    window.take(bytes);
+    let text = Text { window, undecoded, encoding };
+    Body::new(text, dialect, layout, nulls(spec)).run(first_line, sink)
+}
+
+/// The rows of a sample, with their lines in the file.
+fn table_rows(sample: &[u8], whole: bool, dialect: &Dialect, line: u64) -> Result<Vec<Row>, SourceError> {
+    // One field more than a table can have is enough to refuse it.
+    let mut rows = sniff::rows(sample, whole, dialect, store::limits().columns + 1);
+    rows.iter_mut().for_each(|row| row.line += line - 1);
+    if rows.is_empty() && !sample.trim_ascii().is_empty() && !whole {
+        return Err(SourceError::never(format!(
+            "line {line}: no record ends within {} KiB: this is no delimited text, or its `quote` is another",
+            sample.len() >> 10
+        )));
+    }
+    Ok(rows)
+}
+
+fn nulls(spec: &CsvSpec) -> Nulls {
+    let texts = match &spec.null {
+        Some(given) => given.iter().map(|n| n.as_bytes().to_vec()).collect(),
+        // As MySQL and PostgreSQL write it.
+        None => vec![b"\\N".to_vec()],
     };
-    let since = Rc::new(Cell::new(0));
-    let guarded = Guard { inner: Bytes::new(sample).chain(text), since: since.clone() };
-    let rows = ReaderBuilder::new()
-        .delimiter(by)
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(BUFFER)
-        .from_reader(guarded);
-    Parse { rows, since, by, lines, skipped: spec.skip as u64 }.run(spec.header, sink)
+    Nulls { texts, default: spec.null.is_none(), padding: spec.null_padding }
 }
 
-/// Counts bytes since the last row ended and refuses endless rows.
-struct Guard<R> {
-    inner: R,
-    since: Rc<Cell<u64>>,
+/// A message about the file that is read.
+fn warn(sink: &mut Sink, message: &str) {
+    let message = format!("file `{}`: {message}", sink.file());
+    sink.warn(message);
 }
 
-impl<R: Read> Read for Guard<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(out)?;
-        self.since.set(self.since.get() + n as u64);
-        if self.since.get() > ROW_BYTES {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a row longer than 16 MiB: a quote (\") is probably never closed",
-            ));
+/// Reads until a sample with a whole line is in memory or the file has ended.
+fn fill<R: Read>(window: &mut Window<R>, line: u64) -> Result<(), Stop> {
+    let most = store::limits().record_bytes;
+    while !window.ended && (window.rest().len() < SAMPLE || first_line(window.rest()).is_none()) {
+        if window.rest().len() > most {
+            return Err(SourceError::never(format!(
+                "line {line} is longer than {} MiB: this is no delimited text; `limits.record_bytes` of guanlan.yaml raises the bound",
+                most >> 20
+            ))
+            .into());
         }
-        Ok(n)
+        window.more().map_err(unreadable)?;
+    }
+    Ok(())
+}
+
+fn first_line(text: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', b'\r', text)
+}
+
+/// What the dialect and the layout are told from, and whether that is all there is.
+fn sample<R: Read>(window: &Window<R>, end: u8) -> (&[u8], bool) {
+    let rest = window.rest();
+    let first = memchr::memchr(end, rest).map_or(rest.len(), |at| at + 1);
+    let sample = &rest[..rest.len().min(SAMPLE.max(first))];
+    (sample, window.ended && sample.len() == rest.len())
+}
+
+fn line_end(sample: &[u8]) -> u8 {
+    match (memchr::memchr(b'\n', sample), memchr::memchr(b'\r', sample)) {
+        (None, Some(_)) => b'\r',
+        _ => b'\n',
     }
 }
 
-/// How rows are numbered.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lines {
-    Lf,
-    CrLf,
-    ByRow,
-}
-
-struct Parse<R> {
-    rows: Reader<Guard<R>>,
-    since: Rc<Cell<u64>>,
-    by: u8,
-    lines: Lines,
-    skipped: u64,
-}
-
-impl<R: Read> Parse<R> {
-    fn run(mut self, header: bool, sink: &mut Sink) -> Result<(), Stop> {
-        let mut record = ByteRecord::new();
-        if !self.next(&mut record)? {
+fn skip_line<R: Read>(window: &mut Window<R>, end: u8) -> Result<(), Stop> {
+    loop {
+        if let Some(at) = memchr::memchr(end, window.rest()) {
+            window.take(at + 1);
             return Ok(());
         }
-        let width = record.len();
-        let names = if header {
-            unique_names(record.iter().map(String::from_utf8_lossy))
-        } else {
-            unique_names(std::iter::repeat_n("", width))
-        };
-        sink.text_columns(&names);
-        let mut batch = Batch::new(width);
-        if !header {
-            batch.push(&record, self.number(&record, 1));
-        }
-        let mut ordinal = 1;
-        while self.next(&mut record)? {
-            ordinal += 1;
-            let number = self.number(&record, ordinal);
-            // Empty fields behind the last column say nothing: a delimiter at the end of each row.
-            if record.len() == width
-                || (record.len() > width && record.iter().skip(width).all(<[u8]>::is_empty))
-            {
-                batch.push(&record, number);
-                if batch.is_full() {
-                    batch.flush(sink)?;
-                }
-            } else {
-                let reason = format!("{} fields where the header has {width}", record.len());
-                let text = record
-                    .iter()
-                    .map(String::from_utf8_lossy)
-                    .collect::<Vec<_>>()
-                    .join(char::from(self.by).encode_utf8(&mut [0; 4]));
-                sink.reject(number, reason, &text)?;
-            }
-        }
-        batch.flush(sink)
-    }
-
-    fn next(&mut self, record: &mut ByteRecord) -> Result<bool, Stop> {
-        self.since.set(0);
-        self.rows.read_byte_record(record).map_err(|e| {
-            let line = self.rows.position().line() + self.skipped;
-            match e.into_kind() {
-                csv::ErrorKind::Io(e) => Stop::Failed(unreadable(e).about(&format!("near line {line}"))),
-                other => Stop::Failed(SourceError::never(format!("near line {line}: {other:?}"))),
-            }
-        })
-    }
-
-    /// The row's number in the file: the line it starts on.
-    fn number(&self, record: &ByteRecord, ordinal: u64) -> i64 {
-        let line = match record.position() {
-            Some(position) if self.lines == Lines::Lf => position.line(),
-            // The reader leaves the \n of a \r\n to the next row, and counts it there.
-            Some(position) if self.lines == Lines::CrLf => position.line() + u64::from(ordinal > 1),
-            _ => ordinal,
-        };
-        (line + self.skipped) as i64
-    }
-}
-
-/// Columns of one batch as plain bytes: text is checked once per column instead of once per field.
-struct Batch {
-    values: Vec<Vec<u8>>,
-    ends: Vec<Vec<i32>>,
-    numbers: Vec<i64>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn new(width: usize) -> Self {
-        let ends = (0..width).map(|_| fresh_ends()).collect();
-        Batch { values: vec![Vec::new(); width], ends, numbers: Vec::with_capacity(BATCH_ROWS), bytes: 0 }
-    }
-
-    fn push(&mut self, record: &ByteRecord, number: i64) {
-        for ((field, values), ends) in record.iter().zip(&mut self.values).zip(&mut self.ends) {
-            values.extend_from_slice(field);
-            // A batch is flushed long before 2 GiB: BATCH_BYTES plus one row of at most ROW_BYTES.
-            ends.push(values.len() as i32);
-        }
-        self.bytes += record.as_slice().len();
-        self.numbers.push(number);
-    }
-
-    fn is_full(&self) -> bool {
-        self.numbers.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
-    }
-
-    fn flush(&mut self, sink: &mut Sink) -> Result<(), Stop> {
-        if self.numbers.is_empty() {
+        window.take(window.rest().len());
+        if window.ended {
             return Ok(());
         }
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.values.len());
-        for (values, ends) in self.values.iter_mut().zip(&mut self.ends) {
-            let room = values.len() + values.len() / 8;
-            let values = std::mem::replace(values, Vec::with_capacity(room));
-            let ends = std::mem::replace(ends, fresh_ends());
-            let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
-            // A field cannot cut a character: delimiters, quotes and line ends are ASCII.
-            let array = StringArray::try_new(offsets, Buffer::from_vec(values), None)
-                .map_err(|e| SourceError::never(format!("text is not UTF-8: {e}")))?;
-            columns.push(Arc::new(array));
-        }
-        let numbers = std::mem::replace(&mut self.numbers, Vec::with_capacity(BATCH_ROWS));
-        self.bytes = 0;
-        sink.rows(columns, Int64Array::from(numbers))
+        window.more().map_err(unreadable)?;
     }
 }
 
-fn fresh_ends() -> Vec<i32> {
-    let mut ends = Vec::with_capacity(BATCH_ROWS + 1);
-    ends.push(0);
-    ends
-}
-
-/// The candidate that cuts the sample into the most regular table.
-fn sniff(sample: &[u8], cut: bool) -> u8 {
-    let mut best = (0.0f64, b',');
-    for by in CANDIDATES {
-        let widths = widths(sample, cut, by);
-        let rows = widths.len();
-        let mode = widths
-            .iter()
-            .copied()
-            .filter(|w| *w > 1)
-            .max_by_key(|w| (widths.iter().filter(|x| *x == w).count(), *w));
-        let Some(mode) = mode else { continue };
-        let regular = widths.iter().filter(|w| **w == mode).count() as f64 / rows as f64;
-        // Regularity decides; among equally regular cuts the one with more columns.
-        let score = regular * regular * (1.0 + (mode as f64).ln() / 4.0);
-        if score > best.0 + 1e-9 {
-            best = (score, by);
+/// The dialect; `true` when the first line was Excel's `sep=;` and was taken.
+fn find_dialect<R: Read>(
+    window: &mut Window<R>,
+    end: u8,
+    spec: &CsvSpec,
+    mut choices: Choices,
+) -> (Dialect, bool) {
+    let hint = window.rest().strip_prefix(b"sep=").and_then(|rest| match rest {
+        [by, b'\r', b'\n', ..] if spec.skip.is_none() => Some((*by, 7)),
+        [by, line, ..] if *line == end && spec.skip.is_none() => Some((*by, 6)),
+        _ => None,
+    });
+    if let Some((by, bytes)) = hint.filter(|(by, _)| by.is_ascii_punctuation() || *by == b'\t') {
+        window.take(bytes);
+        if choices.delimiter == dialect::Choice::Auto {
+            choices.delimiter = dialect::Choice::Byte(by);
         }
     }
-    best.1
+    let (sample, whole) = sample(window, end);
+    (sniff::sniff(sample, whole, end, &choices, store::limits().columns + 1), hint.is_some())
 }
 
-/// Fields per row of the sample, without the row that the sample's end cuts.
-fn widths(sample: &[u8], cut: bool, by: u8) -> Vec<usize> {
-    let mut reader = ReaderBuilder::new().delimiter(by).has_headers(false).flexible(true).from_reader(sample);
-    let mut record = ByteRecord::new();
-    let mut widths = Vec::new();
-    while widths.len() < 500 && reader.read_byte_record(&mut record).unwrap_or(false) {
-        widths.push(record.len());
+/// A table with more columns than a table may have is refused before anything is built for them.
+fn bounded(rows: &[Row], layout: &Layout) -> Result<(), SourceError> {
+    let most = store::limits().columns;
+    let width = layout.names.len();
+    if width <= most && layout.header.as_ref().is_none_or(|h| h.len() <= most) {
+        return Ok(());
     }
-    if cut && widths.len() > 1 {
-        widths.pop();
+    let line = rows.get(layout.first.saturating_sub(1)).map_or(1, |r| r.line);
+    let fields = rows.iter().map(|r| r.width).max().unwrap_or(width);
+    Err(SourceError::never(format!(
+        "line {line} has {fields} fields; a table has at most {most} columns: is its `delimiter` another? `limits.columns` of guanlan.yaml raises the bound"
+    )))
+}
+
+/// What was found beyond commas, semicolons, tabs and doubled quotes is said, unless the definition names it.
+fn say_dialect(found: &Dialect, choices: Choices, layout: &Layout, sink: &mut Sink) {
+    let mut keys = Vec::new();
+    if choices.delimiter == dialect::Choice::Auto
+        && layout.names.len() > 1
+        && !matches!(found.delimiter, b',' | b';' | b'\t' | b'|')
+    {
+        keys.push(format!("`delimiter: {}`", shown(found.delimiter)));
     }
-    widths
+    if let (dialect::Choice::Auto, Some(quote)) = (choices.quote, found.quote.filter(|q| *q != b'"')) {
+        keys.push(format!("`quote: {}`", shown(quote)));
+    }
+    if let (dialect::Choice::Auto, Some(escape)) = (choices.escape, found.escape) {
+        keys.push(format!("`escape: {}`", shown(escape)));
+    }
+    if !keys.is_empty() {
+        warn(
+            sink,
+            &format!(
+                "it is read with {}, found from its text; write so in the format to confirm",
+                keys.join(" and ")
+            ),
+        );
+    }
+}
+
+/// One column of lines that hold the same signs each is rather several columns.
+fn say_one_column(rows: &[Row], layout: &Layout, sample: &[u8], choices: Choices, sink: &mut Sink) {
+    if layout.names.len() != 1 || choices.delimiter != dialect::Choice::Auto || rows.len() < 2 {
+        return;
+    }
+    let lines = || rows.iter().map(|r| &sample[r.at..r.at + r.bytes]);
+    let spaced = lines().filter(|line| memchr::memmem::find(line.trim_ascii(), b"  ").is_some()).count();
+    if spaced * 10 >= rows.len() * 9 {
+        warn(
+            sink,
+            "it is read as one column, but its lines look like columns padded with spaces, which is no CSV: ask for it with a delimiter",
+        );
+        return;
+    }
+    let signs = (0x21..0x7Fu8).filter(|sign| sign.is_ascii_punctuation() && !b"\"'.-_:".contains(sign));
+    for sign in signs {
+        let mut counts = lines().map(|line| memchr::memchr_iter(sign, line).count());
+        let first = counts.next().unwrap_or(0);
+        if first > 0 && counts.all(|count| count == first) {
+            let sign = shown(sign);
+            warn(
+                sink,
+                &format!(
+                    "it is read as one column, but each line has {first} {sign}; when that is the delimiter, write `delimiter: {sign}` in the format"
+                ),
+            );
+            return;
+        }
+    }
+}
+
+/// Bytes of the sample above the first row of data, and its line.
+fn start_of(rows: &[Row], layout: &Layout, sample: usize, line: u64) -> (usize, u64) {
+    match (rows.get(layout.first), layout.first) {
+        (_, 0) => (0, line),
+        (Some(row), _) => (row.at, row.line),
+        // Only a header, or data behind the sample: the header's own end.
+        (None, first) => {
+            let row = &rows[first - 1];
+            ((row.at + row.bytes).min(sample), row.line + 1)
+        }
+    }
 }

@@ -1,10 +1,15 @@
-//! Bytes of a text file → UTF-8, or a refusal that names the byte.
+//! Bytes of a text file → UTF-8. Bytes that are no characters are refused by name, or marked for a reader
+//! that sets their rows aside.
+
+mod guess;
+mod reader;
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use encoding_rs::{BIG5, Decoder, DecoderResult, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
 use crate::error::SourceError;
+pub(crate) use reader::{Bad, Undecoded, Utf8Reader};
 
 /// How much text after the first non-ASCII byte decides the encoding.
 const SAMPLE: usize = 1 << 20;
@@ -30,9 +35,31 @@ pub(crate) struct Detected {
     pub(crate) encoding: &'static Encoding,
     /// Length of the byte order mark, to be skipped.
     pub(crate) mark: usize,
+    /// What speaks against it, when it was guessed: the next likely encoding, from how many characters.
+    doubt: Option<(Option<&'static Encoding>, usize)>,
 }
 
-/// Decides the encoding: byte order mark, then the pattern of UTF-16, then valid UTF-8, else GB 18030.
+impl Detected {
+    fn sure(encoding: &'static Encoding, mark: usize) -> Self {
+        Detected { encoding, mark, doubt: None }
+    }
+
+    /// What a person should know of an uncertain guess.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        let (next, characters) = self.doubt?;
+        let name = self.encoding.name().to_lowercase();
+        let next =
+            next.map_or(String::new(), |e| format!(", {} is the next likely", e.name().to_lowercase()));
+        let characters =
+            if characters == 1 { "1 character".into() } else { format!("{characters} characters") };
+        Some(format!(
+            "its encoding is a guess from {characters}: {name}{next}; look at its texts and write `encoding: {name}` in the format to confirm, or the right one"
+        ))
+    }
+}
+
+/// Decides the encoding: byte order mark, then the pattern of UTF-16, then valid UTF-8, else the likeliest of
+/// GB 18030, Big5 and others.
 /// An explicit encoding wins unless the text plainly contradicts it.
 ///
 /// # Errors
@@ -43,7 +70,7 @@ pub(crate) fn detect<R: Read + Seek>(file: &mut R, label: &str) -> Result<Detect
     let got = fill(file, &mut head).map_err(unreadable)?;
     let marked = Encoding::for_bom(&head[..got]);
     let found = match (explicit, marked) {
-        (Some(encoding), Some((by_mark, mark))) if by_mark == encoding => Detected { encoding, mark },
+        (Some(encoding), Some((by_mark, mark))) if by_mark == encoding => Detected::sure(encoding, mark),
         (Some(encoding), Some((by_mark, _))) => {
             return Err(SourceError::never(format!(
                 "byte 0: the file starts with the byte order mark of {}, but its definition says encoding: {}; write encoding: auto or {}",
@@ -52,10 +79,10 @@ pub(crate) fn detect<R: Read + Seek>(file: &mut R, label: &str) -> Result<Detect
                 by_mark.name()
             )));
         }
-        (None, Some((encoding, mark))) => Detected { encoding, mark },
+        (None, Some((encoding, mark))) => Detected::sure(encoding, mark),
         (explicit, None) => {
             let (at, sample) = first_foreign(file)?;
-            Detected { encoding: decide(explicit, at, &sample)?, mark: 0 }
+            decide(explicit, at, &sample)?
         }
     };
     file.seek(SeekFrom::Start(found.mark as u64)).map_err(unreadable)?;
@@ -88,17 +115,17 @@ fn first_foreign<R: Read + Seek>(file: &mut R) -> Result<(u64, Vec<u8>), SourceE
     }
 }
 
-fn decide(
-    explicit: Option<&'static Encoding>,
-    at: u64,
-    sample: &[u8],
-) -> Result<&'static Encoding, SourceError> {
+fn decide(explicit: Option<&'static Encoding>, at: u64, sample: &[u8]) -> Result<Detected, SourceError> {
     let valid = is_utf8_prefix(sample);
     match explicit {
-        None if looks_utf16(sample, 1) => Ok(UTF_16LE),
-        None if looks_utf16(sample, 0) => Ok(UTF_16BE),
-        None if valid => Ok(UTF_8),
-        None => Ok(GB18030),
+        None if looks_utf16(sample, 1) => Ok(Detected::sure(UTF_16LE, 0)),
+        None if looks_utf16(sample, 0) => Ok(Detected::sure(UTF_16BE, 0)),
+        None if valid => Ok(Detected::sure(UTF_8, 0)),
+        None => {
+            let found = guess::guess(sample);
+            let doubt = (!found.sure).then_some((found.runner_up, found.characters));
+            Ok(Detected { encoding: found.encoding, mark: 0, doubt })
+        }
         Some(encoding) if (encoding == GB18030 || encoding == BIG5) && valid && multibyte(sample) >= 8 => {
             let first = at + sample.iter().position(|b| !b.is_ascii()).unwrap_or(0) as u64;
             Err(SourceError::never(format!(
@@ -106,7 +133,7 @@ fn decide(
                 encoding.name()
             )))
         }
-        Some(encoding) => Ok(encoding),
+        Some(encoding) => Ok(Detected::sure(encoding, 0)),
     }
 }
 
@@ -151,127 +178,5 @@ pub(crate) fn unreadable(e: io::Error) -> SourceError {
         }
         io::ErrorKind::InvalidData => SourceError::never(e.to_string()),
         _ => SourceError::later(format!("cannot be read: {e}")),
-    }
-}
-
-/// A reader that yields UTF-8, or `InvalidData` with the byte offset of the first byte that does not fit.
-pub(crate) struct Utf8Reader<R> {
-    inner: R,
-    decoder: Option<Decoder>,
-    name: &'static str,
-    /// Bytes read but not yet handed out: a cut character (UTF-8), or undecoded input.
-    pending: Vec<u8>,
-    /// Decoded text not yet handed out, and how much of it was.
-    ready: Vec<u8>,
-    taken: usize,
-    /// Offset in the file of the first pending byte.
-    offset: u64,
-    ended: bool,
-}
-
-impl<R: Read> Utf8Reader<R> {
-    /// Reads on from behind the byte order mark.
-    pub(crate) fn new(inner: R, found: Detected) -> Self {
-        let decoder = (found.encoding != UTF_8).then(|| found.encoding.new_decoder_without_bom_handling());
-        Utf8Reader {
-            inner,
-            decoder,
-            name: found.encoding.name(),
-            pending: Vec::new(),
-            ready: Vec::new(),
-            taken: 0,
-            offset: found.mark as u64,
-            ended: false,
-        }
-    }
-
-    fn refuse(&self, at: u64) -> io::Error {
-        let message = format!(
-            "byte {at}: not valid {}; set `encoding` of the format to the file's real encoding (for example gb18030 or utf-8), or ask for the file again",
-            self.name
-        );
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    }
-
-    /// UTF-8 passes through unchanged; only a character cut by the buffer's end waits.
-    fn pass(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let kept = self.pending.len();
-        if out.len() < kept + 4 {
-            return self.pass_small(out);
-        }
-        out[..kept].copy_from_slice(&self.pending);
-        let got = kept + self.inner.read(&mut out[kept..])?;
-        self.pending.clear();
-        match std::str::from_utf8(&out[..got]) {
-            Ok(_) => {
-                self.offset += got as u64;
-                Ok(got)
-            }
-            Err(e) => {
-                let fit = e.valid_up_to();
-                if e.error_len().is_some() || got == kept {
-                    return Err(self.refuse(self.offset + fit as u64));
-                }
-                self.pending.extend_from_slice(&out[fit..got]);
-                self.offset += fit as u64;
-                if fit == 0 { self.pass(out) } else { Ok(fit) }
-            }
-        }
-    }
-
-    /// A caller with a tiny buffer is served from a larger one.
-    fn pass_small(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut large = vec![0u8; BLOCK];
-        let got = self.pass(&mut large)?;
-        large.truncate(got);
-        (self.ready, self.taken) = (large, 0);
-        Ok(self.hand_out(out))
-    }
-
-    fn hand_out(&mut self, out: &mut [u8]) -> usize {
-        let n = out.len().min(self.ready.len() - self.taken);
-        out[..n].copy_from_slice(&self.ready[self.taken..self.taken + n]);
-        self.taken += n;
-        n
-    }
-
-    /// Decodes one more block into `ready`.
-    fn decode(&mut self) -> io::Result<()> {
-        let kept = self.pending.len();
-        self.pending.resize(kept + BLOCK, 0);
-        let got = self.inner.read(&mut self.pending[kept..])?;
-        self.pending.truncate(kept + got);
-        let last = got == 0;
-        let decoder = self.decoder.as_mut().expect("decode is only called with a decoder");
-        let room =
-            decoder.max_utf8_buffer_length_without_replacement(self.pending.len()).unwrap_or(BLOCK * 4);
-        self.ready.resize(room, 0);
-        self.taken = 0;
-        let (result, read, written) =
-            decoder.decode_to_utf8_without_replacement(&self.pending, &mut self.ready, last);
-        self.ready.truncate(written);
-        if let DecoderResult::Malformed(bad, after) = result {
-            let at = (self.offset + read as u64).saturating_sub(u64::from(bad) + u64::from(after));
-            return Err(self.refuse(at));
-        }
-        self.pending.drain(..read);
-        self.offset += read as u64;
-        self.ended = last && matches!(result, DecoderResult::InputEmpty);
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for Utf8Reader<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.taken < self.ready.len() || out.is_empty() {
-            return Ok(self.hand_out(out));
-        }
-        if self.decoder.is_none() {
-            return self.pass(out);
-        }
-        while self.taken >= self.ready.len() && !self.ended {
-            self.decode()?;
-        }
-        Ok(self.hand_out(out))
     }
 }

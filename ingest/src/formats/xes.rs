@@ -1,38 +1,24 @@
-//! XES event logs (IEEE 1849), plain or gzipped → one row per event.
+//! XES event logs (IEEE 1849), plain or gzipped, in the encoding that the XML declares → one row per event.
 //!
 //! `case_id`, `activity`, `timestamp`, `resource`, `lifecycle`, then the other attributes of the trace
-//! (`case_*`) and of the event (`event_*`) as text. Nested attributes and the log's own are left out.
+//! (`case_*`) and of the event (`event_*`) as text. Nested attributes are left out and said; the log's own are not
+//! rows. A time without a zone is read in the site's zone; an event whose time cannot be read is set aside.
+
+mod input;
+mod time;
+mod walk;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use chrono::{DateTime, NaiveDateTime};
-use flate2::read::MultiGzDecoder;
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
 
 use super::columns::{TextColumns, unique_names};
-use super::encoding::unreadable;
-use super::sink::{Sink, Stop, instant_type};
+use super::sink::{Sink, Stop, crowded, instant_type, too_wide};
 use crate::error::SourceError;
-
-/// Decompressed size at which a small file is a bomb rather than a log.
-const MAX_BYTES: u64 = 64 << 30;
-const ATTRIBUTES: usize = 2_000;
-
-type Attributes = Vec<(String, String)>;
-
-/// One case and its events.
-#[derive(Default)]
-struct Trace {
-    attributes: Attributes,
-    events: Vec<Attributes>,
-}
+use walk::{Attributes, Trace, walk};
 
 /// Reads one log. The first pass learns which attributes there are, so that every batch has the same columns.
 pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
@@ -40,18 +26,9 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
     walk(path, |trace| layout.learn(trace))?;
     let mut rows = Rows::new(&layout);
     sink.columns(rows.fields.clone());
-    let mut cases = 0u64;
-    walk(path, |trace| {
-        cases += 1;
-        rows.add(trace, cases, sink)
-    })?;
+    let nested = walk(path, |trace| rows.add(trace, sink))?;
     rows.flush(sink)?;
-    if rows.bad_times > 0 {
-        sink.warn(format!(
-            "{} events have no readable time:timestamp; their `timestamp` is NULL",
-            rows.bad_times
-        ));
-    }
+    rows.tell(nested, sink);
     Ok(())
 }
 
@@ -60,6 +37,8 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
 struct Layout {
     keys: Vec<String>,
     index: HashMap<(bool, String), usize>,
+    /// Bytes of the keys: each may be as long as a value, and is kept.
+    bytes: usize,
 }
 
 const FIXED: [&str; 4] = ["case_id", "activity", "resource", "lifecycle"];
@@ -86,10 +65,19 @@ impl Layout {
             {
                 continue;
             }
+            self.bytes += key.len();
+            if self.bytes > store::limits().record_bytes {
+                let most = store::limits().record_bytes >> 20;
+                return Err(SourceError::never(format!(
+                    "the keys of its attributes take more than {most} MiB (`limits: record_bytes` of guanlan.yaml); this is not an event log with regular attributes"
+                ))
+                .into());
+            }
             self.index.insert((of_case, key.clone()), FIXED.len() + self.keys.len());
             self.keys.push(format!("{}_{}", if of_case { "case" } else { "event" }, snake(key)));
-            if self.keys.len() > ATTRIBUTES {
-                return Err(SourceError::never(format!("more than {ATTRIBUTES} different attributes; this is not an event log with regular attributes")).into());
+            if self.keys.len() + FIXED.len() + 1 > store::limits().columns {
+                let remedy = "this is not an event log with regular attributes: leave some out";
+                return Err(too_wide(self.keys.len() + FIXED.len() + 1, remedy).into());
             }
         }
         Ok(())
@@ -113,7 +101,8 @@ struct Rows<'l> {
     text: TextColumns,
     times: TimestampMicrosecondBuilder,
     next: i64,
-    bad_times: u64,
+    timeless: u64,
+    local: u64,
 }
 
 impl<'l> Rows<'l> {
@@ -140,42 +129,100 @@ impl<'l> Rows<'l> {
             text,
             times: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             next: 1,
-            bad_times: 0,
+            timeless: 0,
+            local: 0,
         }
     }
 
-    fn add(&mut self, trace: &Trace, case: u64, sink: &mut Sink) -> Result<(), Stop> {
+    fn add(&mut self, trace: &Trace, sink: &mut Sink) -> Result<(), Stop> {
         let width = FIXED.len() + self.layout.keys.len();
         let mut of_case: Vec<Option<&str>> = vec![None; width];
         for (key, value) in &trace.attributes {
-            if let Some(at) = self.layout.column(true, key) {
-                of_case[at] = Some(value);
+            if let Some(at) = self.layout.column(true, key)
+                && let Some(before) = of_case[at].replace(value)
+            {
+                self.twice(at, before, self.next, sink);
             }
         }
-        let ordinal = case.to_string();
+        let ordinal = trace.number.to_string();
         of_case[0] = of_case[0].or(Some(&ordinal));
         for event in &trace.events {
+            let number = self.next;
+            self.next += 1;
             let mut row = of_case.clone();
             let mut time = None;
             for (key, value) in event {
                 if key == "time:timestamp" {
-                    time = micros(value);
-                } else if let Some(at) = self.layout.column(false, key) {
-                    row[at] = Some(value);
+                    time = Some(value.as_str());
+                } else if let Some(at) = self.layout.column(false, key)
+                    && let Some(before) = row[at].replace(value)
+                {
+                    self.twice(at, before, number, sink);
                 }
             }
-            self.bad_times += u64::from(time.is_none());
-            self.times.append_option(time);
+            let read = match time.filter(|t| !t.trim().is_empty()) {
+                None => {
+                    self.timeless += 1;
+                    None
+                }
+                Some(text) => match time::read(text, sink.zone()) {
+                    Some(read) => {
+                        self.local += u64::from(read.local);
+                        if let Some(how) = read.changed {
+                            sink.changed("timestamp", how, || format!("event {number}: {text}"));
+                        }
+                        Some(read.micros)
+                    }
+                    None => {
+                        let shown: String = text.chars().take(60).collect();
+                        let reason = format!("`{shown}` is no time; write it as 2026-11-27T08:00:00+08:00");
+                        sink.reject(number, reason, &as_json(row[0], event))?;
+                        continue;
+                    }
+                },
+            };
+            self.times.append_option(read);
             for (i, value) in row.iter().enumerate() {
                 self.text.push(i, *value);
             }
-            self.text.end_row(self.next);
-            self.next += 1;
-            if self.text.is_full() {
+            self.text.end_row(number);
+            if self.text.is_full() || crowded(self.text.rows.len(), width) {
                 self.flush(sink)?;
             }
         }
         Ok(())
+    }
+
+    /// An attribute that stands twice in one element: the last value is kept.
+    fn twice(&self, at: usize, before: &str, event: i64, sink: &mut Sink) {
+        // The time stands between the second and the third text column.
+        let name = self.fields[if at < 2 { at } else { at + 1 }].name();
+        sink.changed(
+            name,
+            "the last of several values was kept: the attribute stands more than once",
+            || format!("event {event}: {}", before.chars().take(60).collect::<String>()),
+        );
+    }
+
+    /// What a person should know of the whole log.
+    fn tell(&self, nested: u64, sink: &mut Sink) {
+        let file = sink.file().to_owned();
+        if self.next == 1 {
+            sink.warn(format!("`{file}`: the log has no event"));
+        }
+        if self.timeless > 0 {
+            let n = self.timeless;
+            sink.warn(format!("`{file}`: {n} events have no time:timestamp; their `timestamp` is NULL"));
+        }
+        if self.local > 0 {
+            let (n, zone) = (self.local, sink.zone());
+            sink.warn(format!(
+                "`{file}`: {n} times have no zone and were read in the site's, {zone}; when that is wrong, ask for times with a zone"
+            ));
+        }
+        if nested > 0 {
+            sink.warn(format!("`{file}`: {nested} attributes inside other attributes or lists are not read"));
+        }
     }
 
     fn flush(&mut self, sink: &mut Sink) -> Result<(), Stop> {
@@ -189,141 +236,12 @@ impl<'l> Rows<'l> {
     }
 }
 
-/// Microseconds UTC of an XES date; one without a zone is taken as UTC.
-fn micros(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if let Ok(t) = DateTime::parse_from_rfc3339(text) {
-        return Some(t.timestamp_micros());
+/// An event that was set aside, whole.
+fn as_json(case: Option<&str>, event: &Attributes) -> String {
+    let mut fields = serde_json::Map::new();
+    fields.insert("case_id".into(), case.into());
+    for (key, value) in event {
+        fields.insert(key.clone(), value.as_str().into());
     }
-    // ISO 8601 also allows +0100 without the colon.
-    DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z")
-        .map(|t| t.timestamp_micros())
-        .or_else(|_| {
-            NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-                .map(|t| t.and_utc().timestamp_micros())
-        })
-        .ok()
-}
-
-fn open(path: &Path) -> Result<Box<dyn BufRead>, SourceError> {
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mut magic = [0u8; 2];
-    let got = file.read(&mut magic).map_err(unreadable)?;
-    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    Ok(match got == 2 && magic == [0x1f, 0x8b] {
-        true => Box::new(BufReader::with_capacity(
-            256 << 10,
-            MultiGzDecoder::new(BufReader::new(file)).take(MAX_BYTES),
-        )),
-        false => Box::new(BufReader::with_capacity(256 << 10, file)),
-    })
-}
-
-/// Visits every trace of a log; an event outside any trace is a case of its own.
-fn walk(path: &Path, mut visit: impl FnMut(&Trace) -> Result<(), Stop>) -> Result<(), Stop> {
-    let mut xml = Reader::from_reader(open(path)?);
-    let mut state = State::default();
-    let mut buffer = Vec::new();
-    loop {
-        buffer.clear();
-        let event = xml.read_event_into(&mut buffer);
-        let damaged = |e: &dyn std::fmt::Display| {
-            SourceError::never(format!(
-                "byte {}: not a readable XES log: {e}; ask for the file again",
-                xml.buffer_position()
-            ))
-        };
-        match event.map_err(|e| damaged(&e))? {
-            Event::Start(tag) => state.open(&tag, false).map_err(|e| damaged(&e))?,
-            Event::Empty(tag) => state.open(&tag, true).map_err(|e| damaged(&e))?,
-            Event::End(_) => state.close(),
-            Event::Eof if state.stack.is_empty() && state.seen_log => return Ok(()),
-            Event::Eof if state.seen_log => return Err(damaged(&"the file ends in the middle").into()),
-            Event::Eof => return Err(damaged(&"there is no <log> element").into()),
-            _ => {}
-        }
-        if let Some(trace) = state.done.take() {
-            visit(&trace)?;
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Element {
-    Log,
-    Trace,
-    Event,
-    /// An attribute, a declaration, or anything inside one.
-    Other,
-}
-
-#[derive(Default)]
-struct State {
-    stack: Vec<Element>,
-    seen_log: bool,
-    trace: Trace,
-    event: Attributes,
-    done: Option<Trace>,
-}
-
-impl State {
-    fn open(&mut self, tag: &BytesStart<'_>, empty: bool) -> Result<(), String> {
-        let parent = self.stack.last().copied();
-        let element = match (parent, tag.local_name().as_ref()) {
-            (None, b"log") => Element::Log,
-            (Some(Element::Log), b"trace") => Element::Trace,
-            (Some(Element::Log | Element::Trace), b"event") => Element::Event,
-            (
-                Some(Element::Trace | Element::Event),
-                b"string" | b"date" | b"int" | b"float" | b"boolean" | b"id",
-            ) => {
-                if let Some(attribute) = attribute(tag)? {
-                    if parent == Some(Element::Trace) { &mut self.trace.attributes } else { &mut self.event }
-                        .push(attribute);
-                }
-                Element::Other
-            }
-            (None, _) => return Err("the first element is not <log>".into()),
-            _ => Element::Other,
-        };
-        self.seen_log |= element == Element::Log;
-        if self.stack.len() > 256 {
-            return Err("elements nested deeper than 256".into());
-        }
-        self.stack.push(element);
-        if empty {
-            self.close();
-        }
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        match self.stack.pop() {
-            Some(Element::Event) => {
-                self.trace.events.push(std::mem::take(&mut self.event));
-                if self.stack.last() == Some(&Element::Log) {
-                    self.done = Some(std::mem::take(&mut self.trace));
-                }
-            }
-            Some(Element::Trace) => self.done = Some(std::mem::take(&mut self.trace)),
-            _ => {}
-        }
-    }
-}
-
-/// The key and value of an attribute element.
-fn attribute(tag: &BytesStart<'_>) -> Result<Option<(String, String)>, String> {
-    let (mut key, mut value) = (None, None);
-    for part in tag.attributes() {
-        let part = part.map_err(|e| e.to_string())?;
-        let text = || {
-            part.decode_and_unescape_value(tag.decoder()).map(|v| v.into_owned()).map_err(|e| e.to_string())
-        };
-        match part.key.as_ref() {
-            b"key" => key = Some(text()?),
-            b"value" => value = Some(text()?),
-            _ => {}
-        }
-    }
-    Ok(key.zip(value))
+    serde_json::Value::Object(fields).to_string()
 }

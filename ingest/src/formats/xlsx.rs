@@ -1,47 +1,61 @@
 //! Spreadsheets → text columns, in two passes over the sheet: one to find header and columns, one for
-//! the rows, so that memory does not grow with the sheet (xlsx; other kinds are held as calamine does).
+//! the rows, so that memory does not grow with the sheet (xlsx, xlsb; other kinds are held as calamine does, and
+//! measured before).
 //!
-//! Title rows above the header are skipped. A header may span rows (merged cells): its parts are joined
-//! with `_`. Dates land as ISO text, numbers with the 15 digits that Excel shows, formulas as their
-//! last value. An error value (`#DIV/0!`) lands as NULL and is counted in a warning: the rest of its
-//! row is good. Empty rows are skipped.
+//! Title rows above the header are skipped and said. A header may span rows (merged cells): its parts are joined
+//! with `_`. Dates land as ISO text, numbers with the 15 digits that Excel shows, codes with the zeros of their
+//! format, formulas as their last value. What cannot land as it stands (an error value, a formula without a value, a
+//! number of more digits than a sheet keeps) is told by column. Empty rows are skipped. Tables that other programs
+//! write as HTML, XML of 2003 or text under the name `.xls` are read as what they are.
 
+mod book;
 mod cell;
+mod disguise;
+mod heading;
 mod layout;
+mod markup;
+mod ods;
+mod ole;
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::array::Int64Array;
-use calamine::{Data, Dimensions, Reader, Sheets, Xlsx, open_workbook_auto_from_rs};
+use bytes::Bytes;
+use calamine::Data;
 
 use super::columns::TextColumns;
 use super::encoding::unreadable;
-use super::sink::{Sink, Stop};
-use super::zip_guard;
+use super::sink::{Sink, Stop, crowded, too_wide};
+use super::{csv, zip_guard};
 use crate::error::SourceError;
-use crate::spec::XlsxSpec;
+use crate::spec::{CsvSpec, HeaderRow, XlsxSpec};
+use book::{Book, Kind};
+use disguise::Nature;
 use layout::{Layout, Merges, Survey};
 
 const FILE_BYTES: u64 = 256 << 20;
 const CELLS: u64 = 100_000_000;
 
-type Bytes = Cursor<Arc<[u8]>>;
-/// Visits one row: its 0-based number and its cells as (0-based column, value).
-type Visit<'v> = &'v mut dyn FnMut(u32, &[(u32, Data)]) -> Result<(), Stop>;
-
 /// Reads one sheet of one file.
 pub(crate) fn read(path: &Path, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
     let bytes = bytes_of(path)?;
-    // Some damaged files make the reader panic; they must not take the server along.
-    catch_unwind(AssertUnwindSafe(|| read_book(bytes, spec, sink)))
-        .unwrap_or_else(|_| Err(damaged(&"its parts contradict each other").into()))
+    let book = match disguise::nature(&bytes) {
+        Nature::Delimited => return as_text(path, spec, sink),
+        // Some damaged files make the reader panic; they must not take the server along.
+        nature => guarded(|| open(nature, bytes))?,
+    };
+    let mut book = book?;
+    guarded(|| read_book(&mut book, spec, sink))?
 }
 
-fn bytes_of(path: &Path) -> Result<Arc<[u8]>, SourceError> {
+fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, SourceError> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|_| damaged(&"its parts contradict each other"))
+}
+
+fn bytes_of(path: &Path) -> Result<Bytes, SourceError> {
     let mut file = File::open(path).map_err(unreadable)?;
     let size = file.metadata().map_err(unreadable)?.len();
     if size > FILE_BYTES {
@@ -51,12 +65,9 @@ fn bytes_of(path: &Path) -> Result<Arc<[u8]>, SourceError> {
         )));
     }
     let mut bytes = Vec::with_capacity(size as usize);
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    file.by_ref().take(FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.is_empty() {
         return Err(damaged(&"the file is empty"));
-    }
-    if bytes.starts_with(b"PK") {
-        zip_guard::check(&bytes).map_err(|e| damaged(&e))?;
     }
     Ok(bytes.into())
 }
@@ -67,23 +78,99 @@ fn damaged(e: &dyn std::fmt::Display) -> SourceError {
     ))
 }
 
-fn read_book(bytes: Arc<[u8]>, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
-    let mut book = Book::open(bytes)?;
-    let Some((sheet, survey)) = choose(&mut book, spec)? else {
-        sink.warn("no sheet has any cell".into());
+/// Something else under the name of a spreadsheet, with what to do.
+fn other(what: &str) -> SourceError {
+    SourceError::never(format!("not a spreadsheet: {what}"))
+}
+
+fn open(nature: Nature, bytes: Bytes) -> Result<Book, SourceError> {
+    let kind = match nature {
+        Nature::Zip => {
+            let contents = zip_guard::check(&bytes).map_err(|e| damaged(&e))?;
+            if let Some(what) = disguise::of_archive(&contents) {
+                return Err(other(&what));
+            }
+            if contents.has("content.xml") {
+                ods::measure(&bytes).map_err(|e| other(&e))?;
+                Kind::Ods
+            } else if contents.has("xl/workbook.bin") {
+                Kind::Xlsb
+            } else {
+                Kind::Xlsx
+            }
+        }
+        Nature::Compound => {
+            let file = ole::Compound::open(&bytes);
+            if let Some(what) = disguise::of_compound(file.as_ref()) {
+                return Err(other(&what));
+            }
+            let file = file.ok_or_else(|| damaged(&"its directory is damaged or cut off"))?;
+            file.measure().map_err(|e| damaged(&e))?;
+            Kind::Xls
+        }
+        Nature::Html | Nature::Xml2003 => {
+            let text = markup::decoded(&bytes).map_err(|e| other(&e))?;
+            let html = nature == Nature::Html;
+            let tables = if html { markup::html(&text) } else { markup::xml_2003(&text) };
+            let tables = tables.map_err(|e| damaged(&e))?;
+            if tables.is_empty() {
+                return Err(other(
+                    "it is a web page without a table; perhaps the download needed a sign-in: ask for the file again",
+                ));
+            }
+            return Ok(Book::Tables(tables));
+        }
+        Nature::Other(what) => return Err(other(what)),
+        Nature::Bare | Nature::Delimited => {
+            return Err(other("it is a workbook of a kind older than Excel 97; open it and save it as xlsx"));
+        }
+    };
+    Book::open(bytes, kind)
+}
+
+/// Delimited text under the name of a spreadsheet.
+fn as_text(path: &Path, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
+    if spec.header_row != HeaderRow::Auto || spec.sheet.is_some() {
+        return Err(other(
+            "it is delimited text; write `format: { csv: {} }`, which knows `header` and `skip`",
+        )
+        .into());
+    }
+    let message = format!(
+        "`{}` is delimited text, not a spreadsheet, and was read as such; write `format: {{ csv: {{}} }}` to say how",
+        sink.file()
+    );
+    sink.warn(message);
+    csv::read(path, &CsvSpec::default(), sink)
+}
+
+fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), Stop> {
+    let Some((sheet, survey)) = choose(book, spec, sink)? else {
+        sink.warn(format!("`{}`: no sheet has any cell", sink.file()));
         return Ok(());
     };
+    if survey.width() > store::limits().columns {
+        return Err(too_wide(survey.width(), &format!("sheet `{sheet}`: split it")).into());
+    }
     let merges = book.merges(&sheet);
-    let layout = Layout::new(&survey, spec, &merges).map_err(SourceError::never)?;
+    let layout = Layout::new(&survey, &merges).map_err(SourceError::never)?;
+    if let Some(told) = survey.told(&layout) {
+        sink.warn(format!("`{}`, sheet `{sheet}`: {told}", sink.file()));
+    }
     sink.text_columns(&layout.names);
-    let mut fill = Merges::new(if spec.fill_merged { merges } else { Vec::new() }, layout.last_header);
-    let mut errors = Errors::default();
+    let last_header = layout.header.map(|(_, last)| last);
+    let mut fill = Merges::new(if spec.fill_merged { merges } else { Vec::new() }, last_header);
     let mut columns = TextColumns::new(layout.columns.len());
-    book.each_row(&sheet, &mut |row, cells| {
-        if layout.last_header.is_some_and(|last| row <= last) {
+    let empty = book.each_row(&sheet, &mut |row, cells| {
+        if last_header.is_some_and(|last| row <= last) {
             return Ok(());
         }
-        let values = layout.place(row, cells, &mut fill, |column, value| errors.note(row, column, value));
+        let values = layout.place(row, cells, &mut fill, |at, column, value| {
+            if let Some(how) = oddity(value) {
+                let first = || format!("cell {} {value}", cell::place(row, column));
+                sink.changed(&layout.names[at], how, first);
+            }
+        });
         if values.iter().all(Option::is_none) {
             return Ok(());
         }
@@ -91,11 +178,33 @@ fn read_book(bytes: Arc<[u8]>, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), S
             columns.push(i, value.as_deref());
         }
         columns.end_row(i64::from(row) + 1);
-        if columns.is_full() { flush(&mut columns, sink) } else { Ok(()) }
+        if columns.is_full() || crowded(columns.rows.len(), layout.columns.len()) {
+            flush(&mut columns, sink)
+        } else {
+            Ok(())
+        }
     })?;
-    flush(&mut columns, sink)?;
-    errors.warn(&sheet, sink);
-    Ok(())
+    if empty {
+        book.uncomputed(&sheet, &mut |row, column| {
+            if let Some(name) = layout.name(column).filter(|_| last_header.is_none_or(|last| row > last)) {
+                let how =
+                    "NULL: the formula has no computed value; open the file in a spreadsheet program and save it";
+                sink.changed(name, how, || format!("cell {}", cell::place(row, column)));
+            }
+        });
+    }
+    flush(&mut columns, sink)
+}
+
+/// What of a cell does not land as it was meant.
+fn oddity(value: &Data) -> Option<&'static str> {
+    match value {
+        Data::Error(_) => Some("NULL: the cell holds an error value"),
+        value if cell::is_too_long(value) => Some(
+            "kept with zeros at the end: a sheet keeps 15 digits of a number; ask for the column as text",
+        ),
+        _ => None,
+    }
 }
 
 fn flush(columns: &mut TextColumns, sink: &mut Sink) -> Result<(), Stop> {
@@ -104,7 +213,7 @@ fn flush(columns: &mut TextColumns, sink: &mut Sink) -> Result<(), Stop> {
 }
 
 /// The sheet to read and what its first pass found.
-fn choose(book: &mut Book, spec: &XlsxSpec) -> Result<Option<(String, Survey)>, Stop> {
+fn choose(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<Option<(String, Survey)>, Stop> {
     let names = book.sheets();
     let wanted: Vec<String> = match &spec.sheet {
         Some(name) if names.contains(name) => vec![name.clone()],
@@ -128,106 +237,17 @@ fn choose(book: &mut Book, spec: &XlsxSpec) -> Result<Option<(String, Survey)>, 
             }
         })?;
         if survey.cells > 0 || spec.sheet.is_some() {
+            if let (Book::Tables(tables), None) = (&*book, &spec.sheet)
+                && tables.len() > 1
+            {
+                sink.warn(format!(
+                    "`{}` has {} tables; the largest, `{sheet}`, was read; name another in `sheet`",
+                    sink.file(),
+                    tables.len()
+                ));
+            }
             return Ok(Some((sheet, survey)));
         }
     }
     Ok(None)
-}
-
-/// Error values met, for one warning.
-#[derive(Default)]
-struct Errors {
-    count: u64,
-    first: Option<String>,
-}
-
-impl Errors {
-    fn note(&mut self, row: u32, column: u32, value: &Data) {
-        self.count += 1;
-        self.first.get_or_insert_with(|| format!("{}{} {value}", cell::letters(column), row + 1));
-    }
-
-    fn warn(self, sheet: &str, sink: &mut Sink) {
-        if let Some(first) = self.first {
-            sink.warn(format!(
-                "sheet `{sheet}`: {} cells hold an error value (first: {first}) and landed as NULL",
-                self.count
-            ));
-        }
-    }
-}
-
-enum Book {
-    /// Streams its cells.
-    Xlsx(Box<Xlsx<Bytes>>),
-    Other(Box<Sheets<Bytes>>),
-}
-
-impl Book {
-    fn open(bytes: Arc<[u8]>) -> Result<Self, SourceError> {
-        let zip = bytes.starts_with(b"PK");
-        let xlsx = zip.then(|| Xlsx::new(Cursor::new(bytes.clone())));
-        match xlsx {
-            Some(Ok(book)) if !book.sheet_names().is_empty() => Ok(Book::Xlsx(Box::new(book))),
-            tried => open_workbook_auto_from_rs(Cursor::new(bytes))
-                .map(|b| Book::Other(Box::new(b)))
-                .map_err(|e| match tried {
-                    Some(Err(first)) => damaged(&first),
-                    _ => damaged(&e),
-                }),
-        }
-    }
-
-    fn sheets(&self) -> Vec<String> {
-        match self {
-            Book::Xlsx(book) => book.sheet_names(),
-            Book::Other(book) => book.sheet_names(),
-        }
-    }
-
-    /// Merged regions; only xlsx and xls tell them.
-    fn merges(&mut self, sheet: &str) -> Vec<Dimensions> {
-        match self {
-            Book::Xlsx(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
-            Book::Other(book) => match &**book {
-                Sheets::Xls(book) => book.merge_cells_by_sheet_name(sheet).unwrap_or_default(),
-                _ => Vec::new(),
-            },
-        }
-    }
-
-    fn each_row(&mut self, sheet: &str, visit: Visit<'_>) -> Result<(), Stop> {
-        match self {
-            Book::Xlsx(book) => {
-                let mut reader = match book.worksheet_cells_reader(sheet) {
-                    Ok(reader) => reader,
-                    // Chart sheets have no cells.
-                    Err(calamine::XlsxError::NotAWorksheet(_)) => return Ok(()),
-                    Err(e) => return Err(damaged(&e).into()),
-                };
-                let mut row: Vec<(u32, Data)> = Vec::new();
-                let mut at = 0;
-                while let Some(cell) = reader.next_cell().map_err(|e| damaged(&e))? {
-                    let (cell_row, column) = cell.get_position();
-                    if cell_row != at {
-                        visit(at, &row)?;
-                        row.clear();
-                        at = cell_row;
-                    }
-                    row.push((column, Data::from(cell.get_value().clone())));
-                }
-                visit(at, &row)
-            }
-            Book::Other(book) => {
-                let range = book.worksheet_range(sheet).map_err(|e| damaged(&e))?;
-                let Some((first_row, first_column)) = range.start() else { return Ok(()) };
-                for (i, cells) in range.rows().enumerate() {
-                    let row: Vec<(u32, Data)> =
-                        cells.iter().enumerate().map(|(c, v)| (first_column + c as u32, v.clone())).collect();
-                    visit(first_row + i as u32, &row)?;
-                }
-                Ok(())
-            }
-        }
-    }
 }

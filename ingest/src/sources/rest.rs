@@ -3,44 +3,48 @@
 //! All pages are fetched to a temporary file first: only then are the columns and the newest cursor
 //! value known, whatever order the API answers in. Then the records land in one commit.
 
+mod answer;
+mod caller;
 mod gather;
+mod link;
 mod pages;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use access::outbound::Outbound;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use store::SharedClock;
 use url::Url;
 
+use super::Parts;
 use crate::error::SourceError;
 use crate::source::{Cursor, Feed, Pull, Source, Stream};
-use crate::spec::StreamSpec;
+use crate::spec::{RestSpec, StreamSpec};
+use caller::Caller;
 use gather::Gather;
 use pages::Pages;
 
 /// An API.
 pub(crate) struct Rest {
-    caller: pages::Caller,
+    caller: Caller,
     base: Arc<Path>,
     clock: SharedClock,
 }
 
 impl Rest {
     /// # Errors
-    /// The base address does not parse.
-    pub(crate) fn new(
-        url: &str,
-        token: Option<String>,
-        outbound: Arc<Outbound>,
-        clock: SharedClock,
-        base: Arc<Path>,
-    ) -> Result<Self, SourceError> {
-        let url = Url::parse(url)
+    /// The base address does not parse, or the encoding is unknown.
+    pub(crate) fn new(spec: &RestSpec, token: Option<String>, parts: &Parts) -> Result<Self, SourceError> {
+        let encoding = match &spec.encoding {
+            Some(name) => crate::formats::encoding::named(name).map_err(SourceError::never)?,
+            None => None,
+        };
+        let url = Url::parse(&spec.url)
             .map_err(|e| SourceError::never(format!("`url` does not parse: {e}; write https://host/path")))?;
-        Ok(Rest { caller: pages::Caller { url, token, outbound, clock: clock.clone() }, base, clock })
+        let (outbound, clock) = (parts.outbound.clone(), parts.clock.clone());
+        let caller = Caller { url, token, outbound, clock: clock.clone(), encoding };
+        Ok(Rest { caller, base: parts.base.clone(), clock })
     }
 }
 
@@ -70,7 +74,7 @@ impl Source for Rest {
                             return;
                         }
                     }
-                    Ok(None) => break,
+                    Ok(None) => break gather.warn(pages.warning()),
                     Err(e) => {
                         let _ = feed.send(Err(e)).await;
                         return;

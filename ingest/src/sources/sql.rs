@@ -2,7 +2,9 @@
 
 pub(crate) mod columns;
 mod landed;
+pub(crate) mod moment;
 pub(crate) mod outgoing;
+pub(crate) mod reach;
 pub(crate) mod seen;
 
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::SourceError;
+use crate::formats::columns::unique_names;
 use crate::source::Cursor;
 use crate::spec::StreamSpec;
 
@@ -90,7 +93,7 @@ impl From {
             Some(at) if after.and_then(|c| c.get("whole")).is_some() && spec.key().is_none() => {
                 From::Behind(at.clone())
             }
-            Some(at) => From::At(seen::back(at, spec.overlap())),
+            Some(at) => From::At(moment::back(at, spec.overlap())),
         }
     }
 
@@ -110,7 +113,7 @@ pub(crate) fn no_cursor(subject: &str, cursor: &str, columns: &[String]) -> Sour
 }
 
 /// A key column that the source does not have.
-pub(crate) fn check_key(subject: &str, spec: &StreamSpec, columns: &[String]) -> Result<(), SourceError> {
+fn check_key(subject: &str, spec: &StreamSpec, columns: &[String]) -> Result<(), SourceError> {
     for key in spec.key().unwrap_or_default() {
         if !columns.contains(key) {
             return Err(missing(
@@ -133,6 +136,70 @@ fn missing(subject: &str, what: &str, name: &str, columns: &[String], todo: &str
     SourceError::never(format!(
         "{subject} has no {what} `{name}`; {near}{todo}. Its columns: {}",
         known.join(", ")
+    ))
+}
+
+/// The names under which columns land, and what to say when they are others: a raw table adds columns of its
+/// own, and does not tell upper from lower case.
+///
+/// # Errors
+/// Too many columns, no such key or cursor column, or one of those cannot land under its name.
+pub(crate) fn landing_names(
+    subject: &str,
+    spec: &StreamSpec,
+    names: &[String],
+) -> Result<(Vec<String>, Option<String>), SourceError> {
+    let most = store::limits().columns;
+    if names.len() > most {
+        return Err(SourceError::never(format!(
+            "{subject} has {} columns, more than the {most} that a table may have; name those that are needed in `query`, or raise `limits.columns` in guanlan.yaml",
+            names.len()
+        )));
+    }
+    check_key(subject, spec, names)?;
+    if let Some(cursor) = spec.cursor().filter(|c| !names.iter().any(|n| n == c)) {
+        return Err(no_cursor(subject, cursor, names));
+    }
+    let landed = unique_names(names);
+    let renamed: Vec<String> = names
+        .iter()
+        .zip(&landed)
+        .filter(|(from, to)| from != to)
+        .map(|(from, to)| format!("`{from}` as `{to}`"))
+        .collect();
+    let needed = spec.key().unwrap_or_default().iter().map(String::as_str).chain(spec.cursor());
+    for name in needed {
+        if names.iter().zip(&landed).any(|(from, to)| from == name && from != to) {
+            return Err(SourceError::never(format!(
+                "{subject}: the column `{name}` cannot be a key or cursor, because raw tables have columns of their own (`_file`, `_row`, `_loaded_at`) or another column differs from it only by case; read it under another name: `query: select …, {name} as other_name from …`"
+            )));
+        }
+    }
+    let said = (!renamed.is_empty()).then(|| {
+        let shown = renamed.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+        format!(
+            "{subject}: columns land under other names: {shown}. Raw tables have columns `_file`, `_row` and `_loaded_at` of their own, and do not tell upper from lower case"
+        )
+    });
+    Ok((landed, said))
+}
+
+/// A table that the source does not have, with the nearest that it has.
+pub(crate) fn no_table(subject: &str, system: &str, table: &str, known: &[String]) -> SourceError {
+    let plain = |name: &str| name.replace(['"', '`'], "");
+    let wanted = plain(table);
+    let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    let same = known.iter().find(|k| bare(k) == bare(&wanted)).map(String::as_str);
+    let near = same
+        .or_else(|| store::nearest(&wanted, known.iter().map(String::as_str)))
+        .map(|n| format!("did you mean `{n}`? "))
+        .unwrap_or_default();
+    let names = match known.len() {
+        0 => "The user of the connection sees no table there".to_owned(),
+        _ => format!("It has {}", known.iter().take(30).cloned().collect::<Vec<_>>().join(", ")),
+    };
+    SourceError::never(format!(
+        "{subject} does not exist in {system}, or may not be seen; {near}correct `table` (upper and lower case count). {names}"
     ))
 }
 

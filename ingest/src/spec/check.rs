@@ -2,7 +2,7 @@
 
 use store::Problem;
 
-use super::{CsvSpec, FormatSpec, KindSpec, ModeSpec, PageSpec, SourceSpec, StreamSpec};
+use super::{CsvSpec, DatabaseSpec, FormatSpec, KindSpec, ModeSpec, PageSpec, SourceSpec, StreamSpec};
 use crate::sources::files::Glob;
 
 impl SourceSpec {
@@ -33,13 +33,34 @@ impl SourceSpec {
                 Problem::new(message).at_key("cron").hint("every: 5m   or   cron: \"*/5 8-20 * * mon-fri\""),
             );
         }
+        if let Ok(Some(schedule)) = self.schedule()
+            && schedule.is_never()
+        {
+            found.push(
+                Problem::new(format!("`{schedule}` names a date that never comes, so nothing would be read"))
+                    .at_key("cron")
+                    .hint("for the last day of each month write: cron: \"0 6 L * *\""),
+            );
+        }
         if self.every.as_ref().is_some_and(|span| span.0.is_zero()) {
             found.push(Problem::new("`every` must be longer than zero").at_key("every").hint("every: 5m"));
         }
     }
 
     fn check_kind(&self, found: &mut Vec<Problem>) {
+        if let KindSpec::Postgres(database) | KindSpec::Mysql(database) = &self.kind {
+            self.check_encoding(database, found);
+        }
         let KindSpec::Rest(rest) = &self.kind else { return };
+        if let Some(Err(message)) = rest.encoding.as_deref().map(crate::formats::encoding::named) {
+            found.push(
+                Problem::new(message)
+                    .at_key("kind")
+                    .at_key("rest")
+                    .at_key("encoding")
+                    .hint("encoding: gb18030"),
+            );
+        }
         let fit = url::Url::parse(&rest.url)
             .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host() && u.password().is_none());
         if !fit {
@@ -50,6 +71,24 @@ impl SourceSpec {
                     .at_key("url")
                     .hint("url: \"https://tickets.example.com\" with the token in `token: \"env:NAME\"`"),
             );
+        }
+    }
+
+    fn check_encoding(&self, database: &DatabaseSpec, found: &mut Vec<Problem>) {
+        let Some(encoding) = &database.encoding else { return };
+        let at = |message: String| {
+            Problem::new(message).at_key("kind").at_key(self.kind.name()).at_key("encoding")
+        };
+        if matches!(self.kind, KindSpec::Mysql(_)) {
+            found.push(
+                at("`encoding` applies only to postgres: MySQL knows the character set of each column"
+                    .into())
+                .hint("remove `encoding`"),
+            );
+        } else if encoding.eq_ignore_ascii_case("auto") {
+            found.push(at("`auto` cannot tell the encoding of a database".into()).hint("encoding: gb18030"));
+        } else if let Err(message) = crate::formats::encoding::named(encoding) {
+            found.push(at(message).hint("gb18030, big5, shift_jis, windows-1252, …"));
         }
     }
 
@@ -182,9 +221,26 @@ impl StreamSpec {
         }
         let size = match &self.page {
             Some(PageSpec::Number(p)) => Some(p.size),
+            Some(PageSpec::Offset(p)) => Some(p.size),
             Some(PageSpec::Cursor(p)) => Some(p.size),
-            _ => None,
+            Some(PageSpec::Next(p)) => p.size,
+            Some(PageSpec::Link(p)) => p.size,
+            None => None,
         };
+        if let Some(PageSpec::Number(p)) = &self.page
+            && counts_records(&p.param)
+        {
+            found.push(
+                Problem::new(format!("`{}` counts records, not pages: pages would overlap", p.param))
+                    .at_key("page")
+                    .at_key("number")
+                    .at_key("param")
+                    .hint(format!(
+                        "page: {{ offset: {{ param: {}, size_param: limit, size: 200 }} }}",
+                        p.param
+                    )),
+            );
+        }
         if size.is_some_and(|s| s == 0 || s > 10_000) {
             found.push(Problem::new("`size` must be between 1 and 10000").at_key("page").hint("size: 200"));
         }
@@ -219,13 +275,31 @@ impl StreamSpec {
     }
 }
 
+/// Names that APIs give to the number of records to skip.
+fn counts_records(param: &str) -> bool {
+    let plain: String = param.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    matches!(plain.as_str(), "offset" | "skip" | "startat" | "startindex" | "startrow" | "sysparmoffset")
+}
+
 fn check_csv(csv: &CsvSpec, found: &mut Vec<Problem>) {
     let at = |message: String, key: &str| Problem::new(message).at_key("format").at_key("csv").at_key(key);
     if let Err(message) = crate::formats::encoding::named(&csv.encoding) {
         found.push(at(message, "encoding").hint("auto, utf-8, gb18030, big5, utf-16le, …"));
     }
-    if let Err(message) = crate::formats::csv::delimiter(csv) {
-        found.push(at(message, "delimiter").hint("auto or one of , ; | \"\\t\""));
+    if let Err((key, message)) = crate::formats::csv::Choices::of(csv) {
+        let hint = match key {
+            "delimiter" => "auto or one of , ; | tab space",
+            "quote" => "auto, none or one character such as \"'\"",
+            "escape" => "auto, none or \"\\\\\"",
+            _ => "one character such as \"#\"",
+        };
+        found.push(at(message, key).hint(hint));
+    }
+    if csv.null.iter().flatten().any(|text| text.contains(['\n', '\r'])) {
+        found.push(at("a `null` text cannot hold a line end".into(), "null").hint("null: [\"\\\\N\"]"));
+    }
+    if csv.skip.is_some_and(|lines| lines > 100_000) {
+        found.push(at("`skip` is more than 100000 lines".into(), "skip").hint("skip: 2"));
     }
 }
 

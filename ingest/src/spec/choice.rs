@@ -5,13 +5,15 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Where the header of a sheet is: `auto` or a 1-based row number.
+/// Where the header of a sheet is: `auto`, `none` or a 1-based row number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeaderRow {
-    /// The first row with the most non-empty text cells.
+    /// The row that names the columns, as a reader would find it.
     Auto,
+    /// The sheet has no header: every row is data.
+    None,
     /// This row, 1-based as the spreadsheet shows it.
     Row(u32),
 }
@@ -22,7 +24,7 @@ impl<'de> Deserialize<'de> for HeaderRow {
         impl Visitor<'_> for Word {
             type Value = HeaderRow;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`auto` or a row number from 1")
+                f.write_str("`auto`, `none` or a row number from 1")
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<HeaderRow, E> {
                 match u32::try_from(n) {
@@ -38,6 +40,7 @@ impl<'de> Deserialize<'de> for HeaderRow {
             fn visit_str<E: de::Error>(self, s: &str) -> Result<HeaderRow, E> {
                 match s {
                     "auto" => Ok(HeaderRow::Auto),
+                    "none" => Ok(HeaderRow::None),
                     other => match other.parse::<u64>() {
                         Ok(n) => self.visit_u64(n),
                         Err(_) => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
@@ -49,14 +52,24 @@ impl<'de> Deserialize<'de> for HeaderRow {
     }
 }
 
+impl Serialize for HeaderRow {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            HeaderRow::Auto => to.serialize_str("auto"),
+            HeaderRow::None => to.serialize_str("none"),
+            HeaderRow::Row(n) => to.serialize_u32(*n),
+        }
+    }
+}
+
 impl JsonSchema for HeaderRow {
     fn schema_name() -> Cow<'static, str> {
         "HeaderRow".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "`auto` or the 1-based row number of the header",
-            "oneOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]
+            "description": "`auto`, `none` or the 1-based row number of the header",
+            "oneOf": [{"const": "auto"}, {"const": "none"}, {"type": "integer", "minimum": 1}]
         })
     }
 }
@@ -84,20 +97,6 @@ impl JsonPath {
             None => Ok(JsonPath(steps)),
         }
     }
-
-    /// The value at this path.
-    pub(crate) fn find<'v>(&self, value: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
-        self.0.iter().try_fold(value, |v, step| v.get(step))
-    }
-
-    /// Takes the value at this path out of a document.
-    pub(crate) fn take(&self, value: &mut serde_json::Value) -> Option<serde_json::Value> {
-        let mut at = value;
-        for step in &self.0 {
-            at = at.get_mut(step)?;
-        }
-        Some(at.take())
-    }
 }
 
 impl fmt::Display for JsonPath {
@@ -111,6 +110,12 @@ impl<'de> Deserialize<'de> for JsonPath {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;
         JsonPath::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for JsonPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use store::{Clock, Metadata, micros};
 
+use super::identity::{self, Options};
 use crate::source::Cursor;
 use crate::spec::{ModeSpec, StreamSpec};
 
@@ -19,10 +20,13 @@ pub(super) const STEP: &str = "CREATE TABLE source_cursors (
 /// Longer text does not go into the log.
 const INLINE: usize = 2048;
 
-/// The cursor with what it belongs to: mode, cursor column, overlap in seconds.
-pub(super) fn marked(spec: &StreamSpec, mut cursor: Cursor) -> Cursor {
-    if let (None, Value::Object(parts)) = (&spec.glob, &mut cursor) {
-        parts.insert("of".into(), json!([mode(spec), spec.cursor(), spec.overlap().as_secs()]));
+/// The cursor with what it belongs to: mode, cursor column, overlap in seconds; and the options it was read by.
+pub(super) fn marked(spec: &StreamSpec, options: &Options, mut cursor: Cursor) -> Cursor {
+    if let Value::Object(parts) = &mut cursor {
+        if spec.glob.is_none() {
+            parts.insert("of".into(), json!([mode(spec), spec.cursor(), spec.overlap().as_secs()]));
+        }
+        parts.insert(identity::KEY.into(), json!(options));
     }
     cursor
 }

@@ -6,8 +6,11 @@ use serde_json::Value;
 use store::{SharedClock, new_id};
 use warehouse::{Landing, LoadMark, TableName, Warehouse};
 
+use super::corrected::Watch;
 use super::intake::{Pulls, of_warehouse};
+use super::report::Reasons;
 use crate::error::SourceError;
+use crate::ledger::Changes;
 use crate::source::{Cursor, FilePart, Pull};
 
 /// Rejected rows kept in memory before they land.
@@ -21,13 +24,32 @@ pub(super) struct Flow {
     pub(super) read: u64,
     pub(super) error: Option<SourceError>,
     pub(super) warnings: Vec<String>,
+    /// Rows that came, kept or not, also those of a group that will not land.
+    pub(super) delivered: u64,
+    /// Rows that the reader set aside.
+    pub(super) aside: u64,
+    pub(super) reasons: Reasons,
+    pub(super) changes: Changes,
+    pub(super) watch: Option<Watch>,
     /// The group's last pull, or its failure, was read.
     over: bool,
 }
 
 impl Flow {
     pub(super) fn new(rejects: Rejects) -> Self {
-        Flow { rejects, cursor: Value::Null, read: 0, error: None, warnings: Vec::new(), over: false }
+        Flow {
+            rejects,
+            cursor: Value::Null,
+            read: 0,
+            error: None,
+            warnings: Vec::new(),
+            delivered: 0,
+            aside: 0,
+            reasons: Reasons::default(),
+            changes: Changes::default(),
+            watch: None,
+            over: false,
+        }
     }
 
     /// The next batch of the group; an error voids what was written so far.
@@ -40,6 +62,9 @@ impl Flow {
             && self.error.is_none()
         {
             self.read += pull.rows.num_rows() as u64;
+            if let Some(watch) = &mut self.watch {
+                watch.observe(&pull.rows);
+            }
             self.rejects.waiting.extend(pull.rejected);
             if let Err(e) = self.rejects.flush(false).await {
                 self.error = Some(e);
@@ -65,6 +90,13 @@ impl Flow {
                 self.over = pull.commit;
                 self.cursor = pull.cursor.clone();
                 self.warnings.append(&mut pull.warnings);
+                let aside = pull.rejected.as_ref().map_or(0, RecordBatch::num_rows) as u64;
+                self.delivered += pull.rows.num_rows() as u64 + aside;
+                self.aside += aside;
+                if let Some(rejected) = &pull.rejected {
+                    self.reasons.add(rejected);
+                }
+                self.changes.merge(std::mem::take(&mut pull.changed));
                 Some(Some(pull))
             }
             failed => {
@@ -94,6 +126,8 @@ pub(super) struct Rejects {
     pub(super) file: Option<FilePart>,
     /// The source reads by cursor, so the same row may come again: the text tells.
     pub(super) by_text: bool,
+    /// Everything is read again: these rows take the place of all that stand there.
+    pub(super) fresh: bool,
     pub(super) started: bool,
     pub(super) waiting: Vec<RecordBatch>,
     pub(super) landed: u64,
@@ -119,17 +153,22 @@ impl Rejects {
 
     fn how(&self) -> Landing {
         match &self.file {
+            _ if self.fresh && !self.started => Landing::Replace,
             _ if self.by_text => Landing::Upsert { keys: vec!["text".into()] },
             _ if self.started || self.seq == 0 => Landing::Append,
             Some(file) => Landing::ReplaceFile { file: file.name.clone() },
-            None => Landing::Replace,
+            None => Landing::Append,
         }
     }
 
     /// A group without rejected rows takes away those that an earlier state of it left.
     async fn clear(&mut self) -> Result<(), SourceError> {
-        let stale = self.seq > 0 && !self.by_text && self.file.as_ref().is_none_or(|f| f.again);
-        if !stale {
+        let stale = self.fresh || (!self.by_text && self.file.as_ref().is_some_and(|f| f.again));
+        if self.seq == 0 || !stale {
+            return Ok(());
+        }
+        let there = self.warehouse.snapshot(&self.table).await.map_err(|e| of_warehouse(&e))?;
+        if there.and_then(|s| s.rows()) == Some(0) {
             return Ok(());
         }
         let how = self.how();

@@ -10,14 +10,19 @@ use arrow::array::Array;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use store::{Metadata, SharedClock};
-use warehouse::{TableName, Warehouse};
+use store::{Metadata, SharedClock, new_id};
+use warehouse::{LoadMark, TableName, Warehouse};
 
+use super::asked::{self, Asked};
+use super::corrected::Watch;
+use super::identity::{self, Options};
 use super::landing::Group;
+use super::report::Reasons;
 use super::{Ingest, Progress, StreamReport, cursors};
 use crate::error::SourceError;
+use crate::ledger::Changes;
 use crate::source::{Cursor, Pull, Source};
-use crate::spec::{ModeSpec, SourceSpec, StreamSpec};
+use crate::spec::{SourceSpec, StreamSpec};
 
 /// Columns that one warning lists.
 const SHOWN_COLUMNS: usize = 8;
@@ -43,8 +48,17 @@ pub(super) struct Intake<'i> {
     pub(super) seq: i64,
     pub(super) rejected_seq: i64,
     pub(super) cursor: Option<Cursor>,
-    /// The definition reads in another way than the rows that are there: the first rows replace them.
+    /// How the definition reads, to be compared and kept with the cursor.
+    pub(super) options: Options,
+    /// The definition reads in another way than the rows that are there, or someone asked for it: the first rows
+    /// replace the table with its columns.
     pub(super) afresh: bool,
+    /// Everything is read again, so the first rows that are set aside replace the quarantine.
+    pub(super) fresh_rejects: bool,
+    asked: Option<Asked>,
+    pub(super) watch: Option<Watch>,
+    pub(super) reasons: Reasons,
+    pub(super) changes: Changes,
     /// Columns of the table that the first rows did not have.
     pub(super) compared: bool,
     pub(super) failures: Vec<SourceError>,
@@ -56,6 +70,7 @@ impl<'i> Intake<'i> {
         ingest: &'i Ingest,
         source_name: &'i str,
         name: &str,
+        whole: &SourceSpec,
         spec: &'i StreamSpec,
         source: &'i dyn Source,
     ) -> Self {
@@ -72,30 +87,22 @@ impl<'i> Intake<'i> {
             seq: 0,
             rejected_seq: 0,
             cursor: None,
+            options: identity::options(whole, spec),
             afresh: false,
+            fresh_rejects: false,
+            asked: None,
+            watch: None,
+            reasons: Reasons::default(),
+            changes: Changes::default(),
             compared: false,
             failures: Vec::new(),
-            report: Self::report(source_name, name),
-        }
-    }
-
-    fn report(source: &str, name: &str) -> StreamReport {
-        let table = SourceSpec::table(source, name);
-        StreamReport {
-            stream: name.into(),
-            table,
-            rows: 0,
-            rejected_rows: 0,
-            files: 0,
-            version: None,
-            warnings: Vec::new(),
-            error: None,
+            report: StreamReport::new(source_name, name, spec.accept.unwrap_or_default()),
         }
     }
 
     /// The report of a stream that could not start.
     pub(super) fn failed(source: &str, name: &str, error: SourceError) -> StreamReport {
-        StreamReport { error: Some(error), ..Self::report(source, name) }
+        StreamReport { error: Some(error), ..StreamReport::new(source, name, Default::default()) }
     }
 
     /// Reads and lands everything that is new.
@@ -103,8 +110,54 @@ impl<'i> Intake<'i> {
         if let Err(e) = self.read(progress).await {
             self.failures.push(e);
         }
+        if self.failures.is_empty()
+            && let Err(e) = self.close().await
+        {
+            self.failures.push(e);
+        }
+        if let Err(e) = self.fulfil().await {
+            self.failures.push(e);
+        }
         self.report.error = combined(std::mem::take(&mut self.failures));
+        self.report.set_aside = self.reasons.take();
+        self.report.changed = self.changes.take();
+        // What was neither kept nor set aside was refused with its file or its group.
+        let kept = self.report.rows + self.report.rejected_rows;
+        self.report.refused = self.report.read.saturating_sub(kept);
         self.report
+    }
+
+    /// After everything went through: corrected rows leave the quarantine.
+    async fn close(&mut self) -> Result<(), SourceError> {
+        if let Some(watch) = self.watch.take() {
+            let mark = LoadMark {
+                stream: self.stream.clone(),
+                seq: self.rejected_seq + 1,
+                cursor: serde_json::Value::Null,
+                operation: new_id(&**self.clock),
+            };
+            let left = watch.leave(self.warehouse, mark).await?;
+            if left > 0 {
+                let rows = if left == 1 { "1 row was".to_owned() } else { format!("{left} rows were") };
+                self.warn(vec![format!("{rows} corrected at the source and left the quarantine")]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a wish that was fulfilled: files were read again, for better or worse; a whole stream has been when
+    /// its first rows took the place of the others.
+    async fn fulfil(&mut self) -> Result<(), SourceError> {
+        let nothing = self.afresh && self.failures.is_empty();
+        match self.asked.take() {
+            None => return Ok(()),
+            Some(Asked::All) if self.afresh && !nothing => return Ok(()),
+            Some(Asked::All) if nothing => {
+                self.warn(vec!["nothing was there to read, so the rows that landed before stay".to_owned()]);
+            }
+            Some(_) => {}
+        }
+        asked::done(self.db, self.source_name, &self.report.stream).await.map_err(|e| of_metadata(&e))
     }
 
     async fn read(&mut self, progress: &dyn Progress) -> Result<(), SourceError> {
@@ -127,8 +180,13 @@ impl<'i> Intake<'i> {
                     continue;
                 }
             };
+            if self.spec.glob.is_some() && pull.file.is_none() {
+                self.warn(pull.warnings);
+                continue;
+            }
             self.compare(&pull).await;
             self.warn(std::mem::take(&mut pull.warnings));
+            self.account(&mut pull);
             if pull.commit {
                 pull.rows = tight(pull.rows)?;
             }
@@ -156,11 +214,25 @@ impl<'i> Intake<'i> {
         }
         let left = !open.is_empty();
         self.land(ready, progress).await?;
+        self.say_what_is_gone().await;
         match left {
             true => Err(SourceError::later(
                 "reading ended in the middle; the next sync goes on from the last commit",
             )),
             false => Ok(()),
+        }
+    }
+
+    /// Notes what a pull brought, before anything becomes of it.
+    fn account(&mut self, pull: &mut Pull) {
+        self.report.read += pull.rows.num_rows() as u64;
+        if let Some(rejected) = &pull.rejected {
+            self.report.read += rejected.num_rows() as u64;
+            self.reasons.add(rejected);
+        }
+        self.changes.merge(std::mem::take(&mut pull.changed));
+        if let Some(watch) = &mut self.watch {
+            watch.observe(&pull.rows);
         }
     }
 
@@ -172,32 +244,73 @@ impl<'i> Intake<'i> {
             self.cursor =
                 Some(cursors::unpack(self.db, &self.stream, mark.cursor).await.map_err(|e| of_metadata(&e))?);
         }
-        self.fit();
+        self.asked =
+            asked::find(self.db, self.source_name, &self.report.stream).await.map_err(|e| of_metadata(&e))?;
+        match self.asked.clone() {
+            None => self.fit().await?,
+            Some(Asked::All) => self.forget(),
+            Some(Asked::Files(names)) => {
+                match self.cursor.as_ref().and_then(|c| self.source.reread(c, &names)) {
+                    Some(cursor) => self.cursor = Some(cursor),
+                    None => self.forget(),
+                }
+            }
+        }
         let rejected =
             self.warehouse.mark(&self.rejected_table, &self.stream).await.map_err(|e| of_warehouse(&e))?;
         self.rejected_seq = rejected.map_or(0, |m| m.seq);
+        self.fresh_rejects = self.afresh || (self.spec.glob.is_none() && self.spec.cursor().is_none());
+        if self.spec.cursor().is_some() && !self.afresh {
+            self.watch = Watch::of(self.warehouse, &self.rejected_table, self.keys()).await?;
+        }
         Ok(())
     }
 
-    /// Sets aside a cursor that another mode or another cursor column left: read on from it, rows would
-    /// come twice or never.
-    fn fit(&mut self) {
-        let Some(cursor) = &self.cursor else { return };
-        let fits = cursors::fits(self.spec, cursor);
-        if self.spec.glob.is_some() || fits {
-            return;
+    /// Columns that tell which row of the source a row is: the key of the upsert, else of the cleaning.
+    fn keys(&self) -> Vec<String> {
+        if let Some(keys) = self.spec.key() {
+            return keys.to_vec();
         }
+        let definitions = self.warehouse.definitions();
+        let clean = definitions.cleans.values().find(|c| c.from == self.table && !c.key.is_empty());
+        let source = |clean: &warehouse::clean::CleanSpec, key: &String| {
+            clean.columns.get(key).map_or_else(|| key.clone(), |column| column.source(key).to_owned())
+        };
+        clean.map(|clean| clean.key.iter().map(|key| source(clean, key)).collect()).unwrap_or_default()
+    }
+
+    /// Everything is read again, in place of what is there.
+    fn forget(&mut self) {
+        self.afresh = self.seq > 0;
         self.cursor = None;
-        // An upsert replaces row by row what is there.
-        self.afresh = matches!(self.spec.mode, Some(ModeSpec::Incremental(_)));
-        self.warn(vec![
-            "`mode` or its `cursor` changed since the last sync; everything is read again".to_owned(),
-        ]);
+    }
+
+    /// Sets aside a cursor that another definition left: read on from it, rows would come twice, never, or as the
+    /// old definition saw them.
+    async fn fit(&mut self) -> Result<(), SourceError> {
+        let Some(cursor) = self.cursor.clone() else { return Ok(()) };
+        let Some(changed) = unlike(self.spec, &self.options, &cursor) else { return Ok(()) };
+        let kept = match identity::elsewhere(&cursor, &self.options) {
+            true => None,
+            false => self.source.again(self.spec, &cursor).await?,
+        };
+        self.warn(vec![format!("{changed} changed since the last sync; everything is read again")]);
+        self.forget();
+        if kept.is_some() {
+            self.afresh = false;
+            self.cursor = kept;
+            self.warn(vec![format!(
+                "files that are gone keep the rows and columns that were read from them; `guanlan sync --reset {}.{}` takes them away",
+                self.source_name, self.report.stream
+            )]);
+        }
+        Ok(())
     }
 
     /// A column that the table has and the source no longer has is NULL from now on: said, not silent.
     async fn compare(&mut self, pull: &Pull) {
-        if std::mem::replace(&mut self.compared, true) || self.spec.path.is_some() || self.seq == 0 {
+        let known = self.seq > 0 && !self.afresh;
+        if std::mem::replace(&mut self.compared, true) || self.spec.path.is_some() || !known {
             return;
         }
         let Ok(Some(snapshot)) = self.warehouse.snapshot(&self.table).await else { return };
@@ -238,6 +351,17 @@ impl<'i> Intake<'i> {
     }
 }
 
+/// What of a definition differs from the one that left a cursor, in words; `None` when it reads on.
+pub(super) fn unlike(spec: &StreamSpec, options: &Options, cursor: &Cursor) -> Option<String> {
+    let changed = identity::differing(cursor, options);
+    if !changed.is_empty() {
+        let names: Vec<String> = changed.iter().map(|name| format!("`{name}`")).collect();
+        return Some(names.join(", "));
+    }
+    let fits = spec.glob.is_some() || cursors::fits(spec, cursor);
+    (!fits).then(|| "`mode`, its `cursor` or its `overlap`".to_owned())
+}
+
 /// The last batch of a group without its spare room: a reader prepares for many rows, and hundreds of small
 /// files wait for one commit.
 fn tight(rows: RecordBatch) -> Result<RecordBatch, SourceError> {
@@ -271,6 +395,7 @@ pub(super) fn of_warehouse(e: &warehouse::Error) -> SourceError {
         | W::Cancelled
         | W::Exhausted { .. }
         | W::Metadata(_) => SourceError::later(e.to_string()),
+        W::SchemaChanged { table, column, was, now } => super::widen::changed_type(table, column, was, now),
         _ => SourceError::never(e.to_string()),
     }
 }

@@ -1,5 +1,7 @@
 //! Groups into the table: rows and cursor in one commit, rejected rows before them.
 
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
@@ -7,8 +9,10 @@ use serde_json::Value;
 use store::new_id;
 use warehouse::{Landing, LoadMark};
 
+use super::corrected::Watch;
 use super::flow::{Flow, Rejects};
 use super::intake::{Intake, Pulls, of_metadata, of_warehouse};
+use super::report::{Reasons, told};
 use super::{Progress, cursors};
 use crate::error::SourceError;
 use crate::source::{Cursor, FilePart, Pull};
@@ -37,15 +41,21 @@ impl Group {
     pub(super) fn count(&self) -> usize {
         self.rows.iter().map(RecordBatch::num_rows).sum()
     }
+
+    fn aside(&self) -> usize {
+        self.rejected.iter().map(RecordBatch::num_rows).sum()
+    }
 }
 
 impl Intake<'_> {
     /// How a group lands.
     fn how(&self, file: Option<&FilePart>) -> Landing {
+        if self.afresh {
+            return Landing::Anew { keys: self.spec.key().unwrap_or_default().to_vec() };
+        }
         match (file, &self.spec.mode) {
             (Some(FilePart { name, again: true }), _) => Landing::ReplaceFile { file: name.clone() },
             (Some(_), _) => Landing::Append,
-            (None, Some(ModeSpec::Incremental(_))) if self.afresh => Landing::Replace,
             (None, Some(ModeSpec::Incremental(_))) => Landing::Append,
             (None, Some(ModeSpec::Upsert(u))) => Landing::Upsert { keys: u.key.clone() },
             (None, Some(ModeSpec::Full(_)) | None) => Landing::Replace,
@@ -78,7 +88,23 @@ impl Intake<'_> {
     ) -> Result<(), SourceError> {
         let Some(first) = groups.first() else { return Ok(()) };
         let how = self.how(first.file.as_ref());
+        let kept: usize = groups.iter().map(Group::count).sum();
+        let aside: usize = groups.iter().map(Group::aside).sum();
+        if would_empty(&how, kept, aside) {
+            if groups.len() > 1 && first.file.is_some() {
+                // Which of them, is said of each.
+                for group in groups {
+                    Box::pin(self.land_together(vec![group], progress)).await?;
+                }
+                return Ok(());
+            }
+            return self.keep_last_good(groups).await;
+        }
         let rows: Vec<RecordBatch> = groups.iter().flat_map(|g| g.rows.iter().cloned()).collect();
+        let counted = self.report.rejected_rows;
+        if let Err(e) = self.widen(rows.first(), &how).await {
+            return self.fault(first.file.as_ref(), e);
+        }
         match self.commit(stream::iter(rows.into_iter().map(Ok)).boxed(), how, &groups).await {
             Ok(()) => {
                 for group in &groups {
@@ -88,12 +114,57 @@ impl Intake<'_> {
             }
             // One file of several may be at fault: find it, land the others.
             Err(_) if groups.len() > 1 && first.file.is_some() => {
+                self.report.rejected_rows = counted;
                 for group in groups {
                     Box::pin(self.land_together(vec![group], progress)).await?;
                 }
                 Ok(())
             }
             Err(e) => self.fault(first.file.as_ref(), e),
+        }
+    }
+
+    /// Sets the rows of a read aside that holds nothing else: what they would replace stays, and it is a failure.
+    async fn keep_last_good(&mut self, groups: Vec<Group>) -> Result<(), SourceError> {
+        let mut reasons = Reasons::default();
+        let file = groups.first().and_then(|g| g.file.clone());
+        for group in groups {
+            group.rejected.iter().for_each(|rows| reasons.add(rows));
+            let mut rejects = self.rejects(group.file);
+            rejects.waiting = group.rejected;
+            self.reject(rejects).await?;
+        }
+        let e = self.nothing_kept(reasons).await;
+        self.fault(file.as_ref(), e)
+    }
+
+    async fn nothing_kept(&self, mut reasons: Reasons) -> SourceError {
+        let reasons = reasons.take();
+        let aside: u64 = reasons.iter().map(|r| r.count).sum();
+        let all = if aside == 1 { "the only row".to_owned() } else { format!("all {aside} rows") };
+        let rows = self.warehouse.snapshot(&self.table).await.ok().flatten().and_then(|s| s.rows());
+        let fate = match rows {
+            Some(rows) if rows > 0 => "what landed before stays".to_owned(),
+            _ => "nothing landed".to_owned(),
+        };
+        SourceError::never(format!(
+            "{all} of it had to be set aside, so {fate} in {}: {}. See them with `guanlan quarantine show {}`, how the stream is read with `guanlan source preview {}.{}`; correct the definition or the source",
+            self.table,
+            told(&reasons),
+            self.table,
+            self.source_name,
+            self.report.stream
+        ))
+    }
+
+    /// Why the warehouse did not take rows, with the way out that only a stream has.
+    fn refused(&self, e: &warehouse::Error) -> SourceError {
+        match e {
+            warehouse::Error::SchemaChanged { .. } => SourceError::never(format!(
+                "{e}; or take the new type: `guanlan sync --reset {}.{}` reads all of it again",
+                self.source_name, self.report.stream
+            )),
+            e => of_warehouse(e),
         }
     }
 
@@ -123,7 +194,7 @@ impl Intake<'_> {
         how: Landing,
         groups: &[Group],
     ) -> Result<(), SourceError> {
-        let staged = self.warehouse.stage_for(&self.table, rows, &how).await.map_err(|e| of_warehouse(&e))?;
+        let staged = self.warehouse.stage_for(&self.table, rows, &how).await.map_err(|e| self.refused(&e))?;
         let mut cursor = self.cursor.clone();
         for group in groups {
             let mut rejects = self.rejects(group.file.clone());
@@ -137,13 +208,13 @@ impl Intake<'_> {
         self.publish(staged, how, cursor).await
     }
 
-    async fn publish(
+    pub(super) async fn publish(
         &mut self,
         staged: warehouse::Staged,
         how: Landing,
         cursor: Option<Cursor>,
     ) -> Result<(), SourceError> {
-        let whole = cursors::marked(self.spec, cursor.clone().unwrap_or(Value::Null));
+        let whole = cursors::marked(self.spec, &self.options, cursor.clone().unwrap_or(Value::Null));
         let packed =
             cursors::pack(self.db, &**self.clock, &self.stream, &whole).await.map_err(|e| of_metadata(&e))?;
         let mark = LoadMark {
@@ -152,11 +223,13 @@ impl Intake<'_> {
             cursor: packed.clone(),
             operation: new_id(&**self.clock),
         };
-        let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| of_warehouse(&e))?;
+        let before = self.warehouse.snapshot(&self.table).await.map_err(|e| of_warehouse(&e))?;
+        let landed = self.warehouse.publish(staged, how, mark).await.map_err(|e| self.refused(&e))?;
         self.seq += 1;
         self.cursor = cursor;
         self.afresh = false;
-        if landed.version >= 0 {
+        // The same rows once more make no version, and nothing follows from them.
+        if landed.version >= 0 && before.is_none_or(|before| before.version != landed.version) {
             self.report.version = Some(landed.version);
         }
         if let Err(e) = cursors::forget(self.db, &self.stream, &packed).await {
@@ -175,11 +248,16 @@ impl Intake<'_> {
     ) -> Result<u64, SourceError> {
         let file = open.last().and_then(|p| p.file.clone());
         let how = self.how(file.as_ref());
+        self.widen(open.first().map(|p| &p.rows), &how).await?;
         let early: u64 = open.iter().map(|p| p.rows.num_rows() as u64).sum();
         let mut flow = Flow::new(self.rejects(file.clone()));
+        flow.watch = self.watch.take();
         let mut first = Vec::new();
         for mut pull in open {
-            flow.rejects.waiting.extend(pull.rejected.take());
+            if let Some(rejected) = pull.rejected.take() {
+                flow.aside += rejected.num_rows() as u64;
+                flow.rejects.waiting.push(rejected);
+            }
             first.push(Ok(pull.rows));
         }
         let (source_name, name) = (self.source_name, self.report.stream.clone());
@@ -197,10 +275,17 @@ impl Intake<'_> {
         // Whatever happened, the rest of this group must not be taken for the next one.
         flow.drain(pulls).await;
         self.warn(std::mem::take(&mut flow.warnings));
+        self.report.read += flow.delivered;
+        self.changes.merge(flow.changes.take());
+        self.watch = flow.watch.take();
+        self.reasons.merge(flow.reasons.take());
         let read = flow.read;
         let staged = match (staged, flow.error.take()) {
             (Ok(staged), None) => staged,
-            (Err(e), None) => return self.fault(file.as_ref(), of_warehouse(&e)).map(|()| read),
+            (Err(e), None) => {
+                let e = self.refused(&e);
+                return self.fault(file.as_ref(), e).map(|()| read);
+            }
             (staged, Some(e)) => {
                 if let Ok(staged) = staged {
                     self.warehouse.discard(staged).await;
@@ -213,6 +298,11 @@ impl Intake<'_> {
             self.warehouse.discard(staged).await;
             return self.fault(file.as_ref(), e).map(|()| read);
         }
+        if would_empty(&how, (early + read) as usize, flow.aside as usize) {
+            self.warehouse.discard(staged).await;
+            let e = self.nothing_kept(self.reasons.clone()).await;
+            return self.fault(file.as_ref(), e).map(|()| read);
+        }
         let cursor = Some(self.source.fold(self.cursor.as_ref(), flow.cursor));
         match self.publish(staged, how, cursor).await {
             Ok(()) => self.landed(file.as_ref(), early + read, progress),
@@ -222,7 +312,6 @@ impl Intake<'_> {
     }
 
     fn rejects(&self, file: Option<FilePart>) -> Rejects {
-        let key = self.spec.key().is_some() || self.spec.cursor().is_some();
         Rejects {
             warehouse: self.warehouse.clone(),
             clock: self.clock.clone(),
@@ -230,7 +319,8 @@ impl Intake<'_> {
             stream: self.stream.clone(),
             seq: self.rejected_seq,
             file,
-            by_text: key,
+            by_text: self.spec.cursor().is_some(),
+            fresh: self.fresh_rejects,
             started: false,
             waiting: Vec::new(),
             landed: 0,
@@ -239,9 +329,30 @@ impl Intake<'_> {
 
     /// Lands what is left of a group's rejected rows.
     async fn reject(&mut self, mut rejects: Rejects) -> Result<(), SourceError> {
+        let waiting: usize = rejects.waiting.iter().map(RecordBatch::num_rows).sum();
+        if let Some(watch) = self.watch.as_ref().filter(|_| rejects.by_text && !rejects.fresh) {
+            rejects.waiting = rejects.waiting.iter().map(|rows| unknown(rows, watch)).collect();
+        }
+        let repeated = waiting - rejects.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
         rejects.flush(true).await?;
         self.rejected_seq = rejects.seq;
-        self.report.rejected_rows += rejects.landed;
+        self.fresh_rejects = false;
+        self.report.rejected_rows += rejects.landed + repeated as u64;
         Ok(())
     }
+}
+
+/// Whether a landing would take rows away and put nothing in their place but rows that were set aside.
+fn would_empty(how: &Landing, kept: usize, aside: usize) -> bool {
+    let replaces = matches!(how, Landing::Replace | Landing::Anew { .. } | Landing::ReplaceFile { .. });
+    replaces && kept == 0 && aside > 0
+}
+
+/// Set-aside rows that are not in quarantine yet: those at the edge of a cursor come at every read.
+fn unknown(rows: &RecordBatch, watch: &Watch) -> RecordBatch {
+    let Some(texts) = rows.column_by_name("text").and_then(|c| c.as_string_opt::<i32>()) else {
+        return rows.clone();
+    };
+    let mask: BooleanArray = texts.iter().map(|text| Some(!text.is_some_and(|t| watch.has(t)))).collect();
+    filter_record_batch(rows, &mask).unwrap_or_else(|_| rows.clone())
 }

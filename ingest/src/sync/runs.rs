@@ -13,10 +13,19 @@ pub(super) const STEP: &str = "CREATE TABLE source_runs (
 CREATE INDEX source_runs_started ON source_runs (started_at);
 CREATE INDEX source_runs_stream ON source_runs (source, stream, started_at)";
 
+/// The ledger of a run: what it read, what it could not keep, and its state in words.
+pub(super) const LEDGER: &str = "ALTER TABLE source_runs ADD COLUMN read_count BIGINT;
+ALTER TABLE source_runs ADD COLUMN refused BIGINT;
+ALTER TABLE source_runs ADD COLUMN set_aside TEXT;
+ALTER TABLE source_runs ADD COLUMN changed TEXT;
+ALTER TABLE source_runs ADD COLUMN state TEXT";
+
 /// How long runs are kept, in microseconds: 30 days.
 const KEPT: i64 = 30 * 86_400 * 1_000_000;
 
-/// The table `system.runs`. Outcome: running, ok, partial (some files failed), failed, interrupted.
+/// The table `system.runs`; `read` = `rows` + `rejected` + `refused`. Outcome: running, ok, set_aside (done, with
+/// more losses than accepted), partial (some files failed), failed, interrupted. `set_aside` and `changed` are JSON
+/// lists of `{reason, count, first}` and `{column, how, count, first}`.
 pub(super) fn table() -> SystemTable {
     let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let columns = [
@@ -33,8 +42,13 @@ pub(super) fn table() -> SystemTable {
         ("outcome", DataType::Utf8),
         ("message", DataType::Utf8),
         ("warnings", DataType::Utf8),
+        ("read", DataType::Int64),
+        ("refused", DataType::Int64),
+        ("set_aside", DataType::Utf8),
+        ("changed", DataType::Utf8),
+        ("state", DataType::Utf8),
     ];
-    let sql = "SELECT id, source, stream, table_name, started_at, finished_at, row_count AS rows, rejected, files, version, outcome, message, warnings \
+    let sql = "SELECT id, source, stream, table_name, started_at, finished_at, row_count AS rows, rejected, files, version, outcome, message, warnings, read_count AS read, refused, set_aside, changed, state \
                FROM source_runs ORDER BY started_at DESC";
     SystemTable::new("runs", &columns, sql)
 }
@@ -75,13 +89,9 @@ pub(super) async fn finish(
     id: &str,
     report: &StreamReport,
 ) -> Result<(), sqlx::Error> {
-    let outcome = match &report.error {
-        None => "ok",
-        Some(_) if report.version.is_some() => "partial",
-        Some(_) => "failed",
-    };
+    let outcome = report.outcome().as_str();
     let warnings = serde_json::Value::from(report.warnings.clone()).to_string();
-    sqlx::query("UPDATE source_runs SET finished_at = $1, row_count = $2, rejected = $3, files = $4, version = $5, outcome = $6, message = $7, warnings = $8 WHERE id = $9")
+    sqlx::query("UPDATE source_runs SET finished_at = $1, row_count = $2, rejected = $3, files = $4, version = $5, outcome = $6, message = $7, warnings = $8, read_count = $9, refused = $10, set_aside = $11, changed = $12, state = $13 WHERE id = $14")
         .bind(micros(clock.now()))
         .bind(report.rows as i64)
         .bind(report.rejected_rows as i64)
@@ -90,6 +100,11 @@ pub(super) async fn finish(
         .bind(outcome)
         .bind(report.error.as_ref().map(ToString::to_string))
         .bind(warnings)
+        .bind(report.read as i64)
+        .bind(report.refused as i64)
+        .bind(serde_json::json!(report.set_aside).to_string())
+        .bind(serde_json::json!(report.changed).to_string())
+        .bind(report.state())
         .bind(id)
         .execute(db.pool())
         .await?;

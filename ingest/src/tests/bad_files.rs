@@ -47,21 +47,25 @@ async fn a_quote_that_never_closes_does_not_swallow_the_file() {
     while text.len() < 40 << 20 {
         text.push_str("2,abcdefghijklmnopqrstuvwxyz abcdefghijklmnopqrstuvwxyz\n");
     }
+    let lines = text.lines().count() as u64 - 2;
     house.folder.write("drops/quote.csv", text);
-    let error = error_of(&house, &files("*.csv", json!({"csv": {}}))).await;
-    assert!(error.contains("quote.csv") && error.contains("16 MiB") && error.contains("line"), "{error}");
+    let report = house.sync_one(&files("*.csv", json!({"csv": {}}))).await;
+    assert_eq!((report.rows, report.rejected_rows, report.error.is_none()), (lines, 1, true), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zip_bomb_is_refused() {
     let house = House::new().await;
-    house.folder.write("drops/bomb.xlsx", bomb(600 << 20));
-    let error = error_of(&house, &files("*.xlsx", json!({"xlsx": {}}))).await;
-    assert!(error.contains("bomb.xlsx") && error.contains("more than is safe"), "{error}");
+    house.folder.write("drops/bomb.xlsx", bomb(600 << 20, 600 << 20));
+    let error = error_of(&house, &files("bomb.xlsx", json!({"xlsx": {}}))).await;
+    assert!(error.contains("bomb.xlsx") && error.contains("larger than 16 MiB"), "{error}");
+    house.folder.write("drops/liar.xlsx", bomb(600 << 20, 1));
+    let error = error_of(&house, &files("liar.xlsx", json!({"xlsx": {}}))).await;
+    assert!(error.contains("liar.xlsx") && error.contains("sheet1.xml"), "{error}");
 }
 
-/// An archive whose one part unpacks to `size` zeros although its header says 1.
-fn bomb(size: u64) -> Vec<u8> {
+/// An archive whose one part unpacks to `size` zeros and says another size.
+fn bomb(size: u64, said: u32) -> Vec<u8> {
     use std::io::{Read, Write};
     let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::copy(&mut std::io::repeat(0).take(size), &mut packer).unwrap();
@@ -71,7 +75,7 @@ fn bomb(size: u64) -> Vec<u8> {
     let sizes = |out: &mut Vec<u8>| {
         out.extend([0, 0, 0, 0]);
         out.extend((packed.len() as u32).to_le_bytes());
-        out.extend(1u32.to_le_bytes());
+        out.extend(said.to_le_bytes());
         out.extend((name.len() as u16).to_le_bytes());
     };
     zip.extend(b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0");

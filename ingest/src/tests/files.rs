@@ -127,7 +127,7 @@ async fn house_without_list(folder: super::support::Folder, spec: &SourceSpec) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_larger_than_a_commit_streams_and_its_failure_leaves_nothing() {
+async fn a_file_larger_than_a_commit_streams_and_its_bad_rows_are_set_aside() {
     let house = House::new().await;
     let mut text = String::from("id,v\n");
     for i in 0..450_000 {
@@ -139,13 +139,14 @@ async fn a_file_larger_than_a_commit_streams_and_its_failure_leaves_nothing() {
     house.folder.write("drops/big.csv", &text);
     let mut broken = text.clone().into_bytes();
     broken.extend_from_slice(b"1,\xff\xfe\xff\n");
-    house.folder.write("drops/broken.csv", &broken);
+    house.folder.write("drops/damaged.csv", &broken);
     house.folder.write("drops/small.csv", "id,v\n-1,last\n");
     let report = house.sync_one(&csv("*.csv")).await;
-    let error = report.error.as_ref().expect("broken.csv fails").to_string();
-    // The encoding is found by its first foreign bytes: valid GB 18030 they are not either.
-    assert!(error.contains("broken.csv") && error.contains(&format!("byte {}", text.len() + 2)), "{error}");
-    assert_eq!((report.rows, report.rejected_rows, report.files), (450_001, 45_000, 2));
+    assert!(report.error.is_none(), "{:?}", report.error);
+    assert_eq!((report.rows, report.rejected_rows, report.files), (900_001, 90_001, 3));
+    let bad = house.sql("select _row, reason from raw.s_o_rejected where reason like '%no character%'").await;
+    assert_eq!(bad[0][0], "495002");
+    assert!(bad[0][1].contains(&format!("byte {} of the file (FF", text.len() + 2)), "{bad:?}");
     assert_eq!(house.one("select count(distinct id) from raw.s_o where _file = 'big.csv'").await, "450000");
     assert_eq!(house.one("select max(_row) from raw.s_o where _file = 'big.csv'").await, "495001");
     assert_eq!(house.count("raw.s_o_rejected where _file = 'big.csv'").await, 45_000);
@@ -183,6 +184,7 @@ async fn files_keep_the_contract() {
         outbound: std::sync::Arc::new(access::outbound::Outbound::new(Default::default()).unwrap()),
         clock: clock(),
         base: house.folder.0.as_path().into(),
+        zone: chrono_tz::Asia::Shanghai,
     };
     let source = open(&spec, &parts).await.unwrap();
     let cursors = resumes_anywhere(source.as_ref(), &spec.streams["o"], 10).await;

@@ -1,7 +1,7 @@
 use serde_json::json;
 use sqlx::{Connection, Executor, MySqlConnection};
 
-use super::support::{House, clock, mariadb, spec};
+use super::support::{House, changed, database, mariadb, parts, spec};
 use crate::contract::resumes_anywhere;
 use crate::sources::mysql::Mysql;
 
@@ -60,8 +60,12 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     let spec_m = spec(
         json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"many": {"table": "many", "mode": {"incremental": {"cursor": "at"}}}}}),
     );
-    let cursors =
-        resumes_anywhere(&Mysql::new(&url, clock()).unwrap(), &spec_m.streams["many"], 420_000).await;
+    let cursors = resumes_anywhere(
+        &Mysql::new(&url, &database(), &parts(&house.folder)).unwrap(),
+        &spec_m.streams["many"],
+        420_000,
+    )
+    .await;
     assert!(cursors.len() >= 2);
     assert_eq!(house.sync_one(&spec_m).await.rows, 420_000);
     db.execute("INSERT INTO many SELECT 500001, MAX(at) FROM many").await.unwrap();
@@ -80,6 +84,7 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     rows.push(house.sync_one(&numbered).await.rows);
     assert_eq!(rows, [3, 0, 2, 0]);
     dropped_at_the_edge(&house, &mut db).await;
+    odd_values(&house, &mut db, &url).await;
     refusals(&house, server.port).await;
 }
 
@@ -104,6 +109,60 @@ async fn dropped_at_the_edge(house: &House, db: &mut MySqlConnection) {
         assert_eq!(house.sync_one(&stream).await.rows, rows);
     }
     assert_eq!(house.sql("select id from raw.s_gone where z <> 'open' order by id").await, [["2"], ["3"]]);
+}
+
+/// Dates that no calendar has, and types that no column has.
+async fn odd_values(house: &House, db: &mut MySqlConnection, url: &str) {
+    for sql in [
+        "SET sql_mode = ''",
+        "CREATE TABLE zero (id INT PRIMARY KEY, hired DATE NOT NULL, left_on DATETIME, ts TIMESTAMP NULL DEFAULT '0000-00-00 00:00:00')",
+        "INSERT INTO zero VALUES (1, '2026-01-02', '2026-01-02 10:00:00', '2026-01-02 10:00:00'), (2, '0000-00-00', '0000-00-00 00:00:00', '0000-00-00 00:00:00'), (3, '2020-00-00', NULL, NULL), (4, '2021-05-00', NULL, NULL)",
+        "CREATE TABLE shop (id INT PRIMARY KEY, name TEXT, at GEOMETRY, price FLOAT)",
+        "INSERT INTO shop VALUES (1, 'a', ST_GeomFromText('POINT(116.4 39.9)'), 12.34), (2, REPEAT('x', 100), NULL, 0.7)",
+    ] {
+        db.execute(sql).await.unwrap();
+    }
+    let reader = Mysql::new(url, &database(), &parts(&house.folder)).unwrap();
+    let stream = |table: &str| {
+        spec(json!({"kind": {"mysql": {"url": "file:my.url"}}, "streams": {"odd": {"table": table}}}))
+    };
+    let mut said = changed(&reader, &stream("zero").streams["odd"]).await;
+    said.sort();
+    let told: Vec<_> = said.iter().map(|(c, n, _, first)| (c.as_str(), *n, first.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("hired", 2, "row 3, id 3: 2020-00-00"),
+            ("hired", 1, "row 2, id 2: 0000-00-00"),
+            ("left_on", 1, "row 2, id 2: 0000-00-00"),
+            ("ts", 1, "row 2, id 2: 0000-00-00"),
+        ]
+    );
+    assert!(said[1].2.contains("zero date") && said[1].2.contains("cast(hired as char)"), "{said:?}");
+    assert!(house.sync(&stream("zero")).await.ok());
+    assert_eq!(
+        house.sql("select hired from raw.s_odd order by id").await.concat(),
+        ["2026-01-02", "∅", "∅", "∅"]
+    );
+
+    let report = house.sync_one(&stream("shop")).await;
+    assert!(
+        report.error.is_none() && report.warnings.iter().any(|w| w.contains("geometry lands as text")),
+        "{report:?}"
+    );
+    assert_eq!(
+        house.sql("select name, at, price from raw.s_odd where id = 1").await,
+        [["a", "POINT(116.4 39.9)", "12.34"]]
+    );
+    let by_price = spec(json!({"kind": {"mysql": {"url": "file:my.url"}},
+        "streams": {"prices": {"query": "select id, price from shop where price < 1", "mode": {"incremental": {"cursor": "price"}}}}}));
+    assert_eq!(house.sync_one(&by_price).await.rows, 1);
+    db.execute("INSERT INTO shop (id, price) VALUES (3, 0.7)").await.unwrap();
+    for rows in [1, 0] {
+        assert_eq!(house.sync_one(&by_price).await.rows, rows);
+    }
+    let error = house.sync_one(&stream("Shop_")).await.error.unwrap().to_string();
+    assert!(error.contains("did you mean `shop`?"), "{error}");
 }
 
 async fn refusals(house: &House, port: u16) {

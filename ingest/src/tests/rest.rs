@@ -8,11 +8,11 @@ use tokio::net::TcpListener;
 use super::support::{House, spec};
 use crate::spec::SourceSpec;
 
-type Answer = (u16, Vec<(&'static str, String)>, String);
-type Handler = Arc<dyn Fn(&str, &HashMap<String, String>, &str) -> Answer + Send + Sync>;
+pub(super) type Answer = (u16, Vec<(&'static str, String)>, String);
+pub(super) type Handler = Arc<dyn Fn(&str, &HashMap<String, String>, &str) -> Answer + Send + Sync>;
 
 /// A small HTTP server; answers its port.
-async fn serve(handler: Handler) -> u16 {
+pub(super) async fn serve(handler: Handler) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -37,6 +37,24 @@ async fn serve(handler: Handler) -> u16 {
                 headers.iter().for_each(|(k, v)| reply.push_str(&format!("{k}: {v}\r\n")));
                 let _ = socket.write_all(format!("{reply}\r\n{body}").as_bytes()).await;
             });
+        }
+    });
+    port
+}
+
+/// A server that answers everything with the same bytes; answers its port.
+pub(super) async fn serve_bytes(kind: &'static str, body: Vec<u8>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0u8; 4096];
+            let _ = socket.read(&mut head).await;
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 200 X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
+            let _ = socket.write_all(&[head.as_bytes(), &body].concat()).await;
         }
     });
     port

@@ -11,7 +11,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use store::{Metadata, Objects, SharedClock, StoreSpec, SystemClock};
 use warehouse::{Settings, Warehouse};
 
-use crate::spec::SourceSpec;
+use crate::source::{Pull, Source};
+use crate::sources::Parts;
+use crate::spec::{DatabaseSpec, SourceSpec, StreamSpec};
 use crate::sync::{Ingest, Quiet, StreamReport, SyncReport};
 
 /// Removed when dropped.
@@ -46,6 +48,34 @@ pub(crate) struct House {
 
 pub(crate) fn clock() -> SharedClock {
     Arc::new(SystemClock)
+}
+
+/// What a source is built from, with loopback allowed.
+pub(crate) fn parts(folder: &Folder) -> Parts {
+    let spec = OutboundSpec { allow: vec!["127.0.0.1".into()], ..OutboundSpec::default() };
+    Parts {
+        outbound: Arc::new(Outbound::new(spec).unwrap()),
+        clock: clock(),
+        base: folder.0.as_path().into(),
+        zone: chrono_tz::Asia::Shanghai,
+    }
+}
+
+/// A database whose connection is left to the defaults.
+pub(crate) fn database() -> DatabaseSpec {
+    serde_json::from_value(serde_json::json!({"url": "env:NOT_ASKED"})).unwrap()
+}
+
+/// Every portion that a stream sends from its start.
+pub(crate) async fn pulls(source: &dyn Source, stream: &StreamSpec) -> Vec<Pull> {
+    let pulls = source.read(stream, None).await.unwrap();
+    futures::StreamExt::collect::<Vec<_>>(pulls).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// The cells that a stream could not keep, as column, count, how and first place.
+pub(crate) async fn changed(source: &dyn Source, stream: &StreamSpec) -> Vec<(String, u64, String, String)> {
+    let all = pulls(source, stream).await.into_iter().flat_map(|p| p.changed);
+    all.map(|c| (c.column, c.count, c.how, c.first)).collect()
 }
 
 impl House {

@@ -27,6 +27,8 @@ fn a_good_rule_of_every_kind_has_no_problem() {
         json!({"below": {"value": 1.0}}),
         json!({"outside": {"low": 1.0, "high": 2.0}}),
         json!({"change": {"against": "last_week", "up": 0.3}}),
+        json!({"change": {"against": "last_month", "up": 0.3}}),
+        json!({"seasonal": {"season": "week"}}),
         season,
     ] {
         assert_eq!(problems(json!({"ask": ask(json!({})), "when": when})), Vec::<String>::new(), "{when}");
@@ -124,4 +126,70 @@ fn unknown_keys_fail_and_the_schedule_is_read() {
         rule(json!({"when": above(), "cron": "0 9 * * mon-fri"})).schedule().to_string(),
         "0 9 * * mon-fri"
     );
+}
+
+#[test]
+fn what_never_runs_is_late_or_is_too_large_is_named() {
+    let with = |extra: Value| {
+        let mut given = json!({"ask": ask(json!({})), "when": above()});
+        given.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        given
+    };
+    let rows = |extra: Value| {
+        let mut given = json!({"when": {"rows": {"sql": "select a from mart.x", "key": ["a"]}}});
+        given.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        given
+    };
+    let many: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let cases = [
+        (with(json!({"cron": "0 0 31 2 *"})), "cron: `0 0 31 2 *` names a date that never comes"),
+        (with(json!({"cron": "0 0 30 feb *"})), "cron: `0 0 30 feb *` names a date that never comes"),
+        (with(json!({"every": "10ms"})), "every: rules are evaluated once a second"),
+        (rows(json!({"delay": "1h"})), "delay: `rows` looks at no time"),
+        (with(json!({"delay": "28d"})), "delay: nothing would be judged"),
+        (with(json!({"delay": "5000w"})), "delay: longer than ten years"),
+        (with(json!({"notify": many})), "notify: `notify` lists 40, more than 32"),
+        (with(json!({"labels": {"x": "y".repeat(400)}})), "labels.x: a label of more than 300 bytes"),
+        (
+            with(json!({"annotations": {"en": {"summary": "y".repeat(5000)}}})),
+            "annotations.en.summary: a text of more than 4000 bytes",
+        ),
+        (
+            json!({"ask": ask(json!({"grain": "week"})), "when": {"change": {"against": "last_month", "up": 0.1}}}),
+            "when.change.against: a month before",
+        ),
+        (
+            json!({"ask": ask(json!({})), "when": {"seasonal": {"season": "day", "history": "5000w"}}}),
+            "when.seasonal.history: the history holds",
+        ),
+        (
+            json!({"ask": ask(json!({"filters": {"process": vec!["x"; 3000]}})), "when": above()}),
+            "ask.filters: `filters` lists 3000, more than 2000",
+        ),
+    ];
+    for (given, expected) in cases {
+        let found = problems(given.clone());
+        assert!(found.iter().any(|p| p.starts_with(expected)), "{expected}\nnot in {found:#?}");
+    }
+    for good in ["0 9 L * *", "0 9 LW * *", "0 9 * * workday", "0 9 29 2 *"] {
+        assert_eq!(problems(with(json!({"cron": good}))), [""; 0], "{good}");
+    }
+    assert_eq!(problems(with(json!({"delay": "1h"}))), [""; 0]);
+}
+
+#[test]
+fn a_channel_is_checked_before_it_is_needed() {
+    let found = |given: Value| {
+        let mut hook = json!({"url": "https://h.example.com/x", "secret": "env:S"});
+        hook.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        let spec: ChannelSpec = serde_json::from_value(json!({"webhook": hook})).unwrap();
+        crate::check_channel(&spec).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(found(json!({"retry": ["2s", "3s", "4s"]})), "");
+    assert_eq!(found(json!({"url": "env:HOOK"})), "");
+    assert!(found(json!({"retry": ["2s", "0s"]})).starts_with("webhook.retry[1]: a wait of zero"));
+    for url in ["ftp://h/t0ken-t0ken", "h.example.com/t0ken-t0ken", "https://me:t0ken-t0ken@h.example.com/"] {
+        let told = found(json!({"url": url}));
+        assert!(told.starts_with("webhook.url: the address of") && !told.contains("t0ken"), "{told}");
+    }
 }

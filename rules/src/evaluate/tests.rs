@@ -167,7 +167,7 @@ async fn an_acknowledgement_stays_with_the_alert() {
     site.minutes(5);
     site.rules.evaluate("backlog", &backlog_above_100()).await.unwrap();
     let alert = site.rules.alert(id).await.unwrap().unwrap();
-    assert_eq!(alert.acked.map(|a| (a.by, a.note)), Some(("lin".into(), "on it".into())));
+    assert_eq!(alert.row.acked.map(|a| (a.by, a.note)), Some(("lin".into(), "on it".into())));
     assert!(site.rules.ack("nobody", &who, "").await.is_err());
 }
 
@@ -306,5 +306,253 @@ async fn a_group_that_falls_to_nothing_in_a_window_is_seen_and_does_not_recover_
     site.land(&[(site.just_now(), "expense", 1.0)]).await;
     for (name, spec) in &rules {
         assert_eq!(site.rules.evaluate(name, spec).await.unwrap().resolved, 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_group_and_one_called_dash_are_two_series() {
+    let site = Site::open("dash").await;
+    let now = at(NOW);
+    site.replace_some(&[(now, None, 150.0), (now, Some("—"), 150.0), (now, Some("null"), 150.0)]).await;
+    site.minutes(1);
+    let rows = rule(json!({"when": {"rows": {
+        "sql": "select process, count(*) as n from mart.work group by process", "key": ["process"]}}}));
+    for (name, spec) in [("metric", backlog_above_100()), ("rows", rows)] {
+        for pass in 0..4 {
+            let outcome = site.rules.evaluate(name, &spec).await.unwrap();
+            assert_eq!(
+                (outcome.error, outcome.fired, outcome.resolved),
+                (None, if pass == 0 { 3 } else { 0 }, 0)
+            );
+            site.seconds(30);
+        }
+    }
+    assert_eq!(site.count(EFFECTS).await, 6, "one message each, not one at every look");
+}
+
+#[tokio::test]
+async fn rows_are_told_apart_by_their_whole_key() {
+    let site = Site::open("keys").await;
+    site.land(&[(at(NOW), "expense", 1.0)]).await;
+    let key =
+        |sql: &str| rule(json!({"when": {"rows": {"sql": sql, "key": ["k"]}}, "labels": {}, "notify": []}));
+    let cases = [
+        (
+            "select 12345678901234567.89::decimal(30,2) as k union all select 12345678901234567.88::decimal(30,2)",
+            2,
+        ),
+        ("select repeat('x', 3000) || 'a' as k union all select repeat('x', 3000) || 'b'", 2),
+        ("select cast(null as varchar) as k union all select '—' union all select ''", 3),
+        (
+            "select 'NaN'::double as k union all select cast(null as double) union all select 0.1 union all select 0.1",
+            3,
+        ),
+    ];
+    for (sql, count) in cases {
+        let outcome = site.rules.evaluate(sql, &key(sql)).await.unwrap();
+        assert_eq!((outcome.error, outcome.series, outcome.fired), (None, count, count), "{sql}");
+        let again = site.rules.evaluate(sql, &key(sql)).await.unwrap();
+        assert_eq!((again.fired, again.resolved), (0, 0), "{sql}");
+    }
+    // A key column is kept however many columns come before it.
+    let wide: Vec<String> = (0..80).map(|n| format!("{n} as a{n:02}")).collect();
+    let sql = format!("select {}, 'x' as k union all select {}, 'y' as k", wide.join(", "), wide.join(", "));
+    assert_eq!(site.rules.evaluate("wide", &key(&sql)).await.unwrap().fired, 2);
+}
+
+#[tokio::test]
+async fn a_rule_that_splits_otherwise_ends_what_it_no_longer_watches() {
+    let site = Site::open("split").await;
+    site.land(&[(at(NOW), "expense", 150.0)]).await;
+    site.minutes(1);
+    let whole = json!({
+        "ask": {"metric": "backlog", "grain": "hour", "window": "1d"}, "when": {"above": {"value": 1000.0}}
+    });
+    assert_eq!(site.rules.evaluate("backlog", &backlog_above_100()).await.unwrap().fired, 1);
+    assert_eq!(site.rules.evaluate("backlog", &rule(whole)).await.unwrap().resolved, 1);
+    let ending: String = sqlx::query_scalar("SELECT payload FROM outbox WHERE id LIKE '%resolved%'")
+        .fetch_one(site.db.pool())
+        .await
+        .unwrap();
+    assert!(ending.contains("rule_changed"), "{ending}");
+}
+
+#[tokio::test]
+async fn a_branch_whose_data_comes_an_hour_late_raises_no_false_alarm() {
+    let site = Site::open("late").await;
+    let now = site.now();
+    let mut rows = vec![];
+    for hour in 0..40 {
+        for n in 0..12 {
+            let at = now - TimeDelta::hours(hour) - TimeDelta::minutes(5 * n + 1);
+            rows.push((at, "a", 1.0));
+            if hour >= 1 {
+                rows.push((at, "b", 1.0));
+            }
+        }
+    }
+    site.land(&rows).await;
+    let spec = |delay: &str, grain: Option<&str>| {
+        rule(
+            json!({"ask": {"metric": "submitted", "by": ["process"], "grain": grain, "window": if grain.is_some() { "30h" } else { "1h" }},
+            "when": {"below": {"value": 10.0}}, "delay": delay}),
+        )
+    };
+    for (n, grain) in [Some("hour"), None].into_iter().enumerate() {
+        let hasty = site.rules.evaluate(&format!("hasty{n}"), &spec("0s", grain)).await.unwrap();
+        assert_eq!((hasty.error, hasty.fired), (None, 1), "{grain:?}");
+        let patient = site.rules.evaluate(&format!("patient{n}"), &spec("1h", grain)).await.unwrap();
+        assert_eq!((patient.error, patient.fired), (None, 0), "{grain:?}");
+    }
+    // What is really missing is seen, an hour later.
+    site.minutes(60);
+    site.land(&[(site.just_now(), "a", 1.0)]).await;
+    let patient = site.rules.evaluate("patient0", &spec("1h", Some("hour"))).await.unwrap();
+    assert_eq!(patient.fired, 1, "{patient:?}");
+}
+
+#[tokio::test]
+async fn a_rule_that_goes_on_failing_is_told_of_and_so_is_its_recovery() {
+    let site = Site::open("own-failure").await;
+    let spec = rule(json!({"when": {"rows": {"sql": "select process from mart.work", "key": ["process"]}}}));
+    for minute in 0..14 {
+        let outcome = site.rules.evaluate("orphan", &spec).await.unwrap();
+        assert!(outcome.error.is_some() && outcome.fired == 0, "{minute}: a restart is no news");
+        site.minutes(1);
+    }
+    site.minutes(1);
+    assert_eq!(site.rules.evaluate("orphan", &spec).await.unwrap().fired, 1);
+    site.minutes(5);
+    assert_eq!(site.rules.evaluate("orphan", &spec).await.unwrap().fired, 0, "told once");
+    let states = site.rules.states().await.unwrap();
+    assert_eq!(states["orphan"].failing_since, Some(at(NOW) + TimeDelta::minutes(1)));
+    let page = site.rules.alerts(&AlertFilter::default()).await.unwrap();
+    assert_eq!((page.alerts.len(), page.alerts[0].severity.as_str()), (1, "critical"));
+    assert!(page.alerts[0].summary.zh.contains("无法评估"), "{:?}", page.alerts[0].summary);
+    assert!(!format!("{:?}", page.alerts[0]).contains("mart.work"), "what failed stands with the rule");
+    site.land(&[(site.just_now(), "expense", 1.0)]).await;
+    let well = site.rules.evaluate("orphan", &spec).await.unwrap();
+    assert_eq!((well.error, well.fired, well.resolved), (None, 1, 1));
+    assert_eq!(site.rules.states().await.unwrap()["orphan"].failing_since, None);
+}
+
+#[tokio::test]
+async fn time_in_which_the_server_was_down_does_not_count_as_held() {
+    let mut site = Site::open("down").await;
+    let spec = RuleSpec { hold: "40s".parse().unwrap(), every: "2s".parse().ok(), ..backlog_above_100() };
+    site.land(&[(at(NOW), "expense", 150.0)]).await;
+    let look = async |site: &Site, seconds: u64| {
+        for second in 0..seconds / 2 {
+            if site.rules.evaluate("backlog", &spec).await.unwrap().fired > 0 {
+                return Some(second * 2);
+            }
+            site.seconds(2);
+        }
+        None
+    };
+    assert_eq!(look(&site, 8).await, None);
+    site.seconds(40);
+    site.restart().await;
+    let fired = look(&site, 60).await.unwrap();
+    assert!((20..=34).contains(&fired), "fired {fired} s after the restart");
+}
+
+#[tokio::test]
+async fn the_newest_time_of_a_column_tells_a_table_that_only_looks_fresh() {
+    let site = Site::open("stale-at").await;
+    let spec = rule(
+        json!({"when": {"stale": {"table": "mart.work", "longer_than": "2h", "at": "at"}}, "labels": {}}),
+    );
+    let old = site.now();
+    site.land(&[(old, "expense", 1.0)]).await;
+    site.minutes(121);
+    // The same rows again, and one from a mistyped year.
+    let far = at("2206-01-01T00:00:00Z");
+    site.replace(&[(old, "expense", 1.0), (far, "expense", 1.0)]).await;
+    let outcome = site.rules.evaluate("feed", &spec).await.unwrap();
+    assert_eq!((outcome.error, outcome.fired), (None, 1));
+    site.land(&[(site.just_now(), "expense", 1.0)]).await;
+    assert_eq!(site.rules.evaluate("feed", &spec).await.unwrap().resolved, 1);
+    let wrong =
+        rule(json!({"when": {"stale": {"table": "mart.work", "longer_than": "2h", "at": "process"}}}));
+    let error = site.rules.evaluate("wrong", &wrong).await.unwrap().error.unwrap();
+    assert!(error.contains("timestamp or date"), "{error}");
+}
+
+#[tokio::test]
+async fn an_alert_says_what_it_fired_at_and_what_is_now() {
+    let site = Site::open("now").await;
+    site.land(&[(at(NOW), "expense", 150.0)]).await;
+    site.minutes(1);
+    let fired = site.now();
+    site.rules.evaluate("backlog", &backlog_above_100()).await.unwrap();
+    site.minutes(5);
+    site.land(&[(site.just_now(), "expense", 400.0)]).await;
+    site.rules.evaluate("backlog", &backlog_above_100()).await.unwrap();
+    let page = site.rules.alerts(&AlertFilter::default()).await.unwrap();
+    let alert = site.rules.alert(&page.alerts[0].id).await.unwrap().unwrap();
+    assert_eq!(
+        (alert.fired_value, alert.value, alert.value_at),
+        (Some(150.0), Some(400.0), Some(site.now()))
+    );
+    assert_eq!(alert.summary.zh, "expense 在途 400 件，上限 100", "the headline says what the value says");
+    assert_eq!(alert.fired_summary.as_ref().unwrap().zh, "expense 在途 150 件，上限 100");
+    assert_eq!(alert.evidence_at, Some(fired));
+    assert_eq!(alert.series.as_ref().unwrap().points.last().unwrap().v, Some(150.0));
+    assert_eq!(alert.reason.as_ref().unwrap().zh, "现为 150，高于上限 100");
+}
+
+#[tokio::test]
+async fn an_alert_shows_each_reader_what_they_may_read() {
+    use access::Role;
+    let site = Site::open("reader").await;
+    site.land(&[(at(NOW), "secret-name", 150.0)]).await;
+    let who = |roles: &[Role]| Principal {
+        user: "u".into(),
+        display: "U".into(),
+        roles: roles.to_vec(),
+        locale: None,
+    };
+    let rows = |table: &str| {
+        rule(json!({"when": {"rows": {"sql": format!("select process, amount, 4711 as code from {table}"),
+            "key": ["process"], "value": "amount"}}, "annotations": {"en": {"summary": "{{process}} {{code}}"}}}))
+    };
+    // The same rows in a clean table.
+    let batch = site.warehouse.session(&Principal::system()).sql("select * from mart.work").await.unwrap();
+    let (batches, _) = batch.collect(10).await.unwrap();
+    let mark = warehouse::LoadMark {
+        stream: "clean".into(),
+        seq: 1,
+        cursor: serde_json::Value::Null,
+        operation: "clean-1".into(),
+    };
+    let stream = futures::StreamExt::boxed(futures::stream::iter(batches.into_iter().map(Ok)));
+    let table = "clean.work".parse().unwrap();
+    site.warehouse.land(&table, stream, warehouse::Landing::Replace, mark).await.unwrap();
+    let mut heard = site.rules.changes();
+    for (name, table) in [("open", "mart.work"), ("closed", "clean.work")] {
+        assert_eq!(site.rules.evaluate(name, &rows(table)).await.unwrap().fired, 1);
+    }
+    assert_eq!(heard.try_recv().unwrap().summary.en, "secret-name 4711");
+    assert_eq!(heard.try_recv().unwrap().summary.en, "Backlog", "all who listen hear it");
+    let page = site.rules.alerts(&AlertFilter::default()).await.unwrap();
+    for (roles, sees) in [
+        (vec![Role::Executive], false),
+        (vec![], false),
+        (vec![Role::Analyst], true),
+        (vec![Role::Ops], true),
+        (vec![Role::Executive, Role::Analyst], true),
+    ] {
+        let who = who(&roles);
+        for alert in page.clone().for_reader(&who).alerts {
+            let detail = site.rules.alert(&alert.id).await.unwrap().unwrap().for_reader(&who);
+            let may = sees || (alert.rule == "open" && !roles.is_empty());
+            for told in [json!(alert).to_string(), json!(detail).to_string()] {
+                assert_eq!(told.contains("secret-name"), may, "{roles:?} {}: {told}", alert.rule);
+                assert_eq!(told.contains("4711"), may && told.contains("timeline") || may, "{told}");
+                assert!(told.contains("\"team\":\"ops\""), "the rule's own labels stay: {told}");
+            }
+            assert_eq!((alert.hidden, detail.rows.is_some()), (!may, may));
+        }
     }
 }

@@ -28,9 +28,11 @@ fn frame(grain: Grain, now: &str, values: &[Option<f64>]) -> Frame {
         tables: vec![],
         range: warehouse::Range { from: last, to: now },
         previous_range: None,
+        incomplete: false,
+        titles: Default::default(),
         query_id: String::new(),
     };
-    Frame::by_time(answer, grain, now, &calendar)
+    Frame::by_time(answer, grain, now, TimeDelta::zero(), &calendar)
 }
 
 fn verdict(when: &Condition, nature: Nature, frame: &Frame) -> Verdict {
@@ -205,17 +207,6 @@ fn only_the_side_that_was_asked_for_warns() {
 }
 
 #[test]
-fn usual_is_the_median_and_its_deviations_untouched_by_outliers() {
-    let mut values = [10.0, 12.0, 11.0, 9.0, 1000.0];
-    let (middle, spread) = robust(&mut values);
-    assert_eq!((middle, spread), (11.0, MAD * 1.0));
-    // More than half are equal: the mean deviation takes over, or everything else would be an alarm.
-    let mut values = [5.0, 5.0, 5.0, 5.0, 10.0];
-    assert_eq!(robust(&mut values), (5.0, MEAN * 1.0));
-    assert_eq!(median(&mut [4.0, 1.0, 3.0, 2.0]), 2.5);
-}
-
-#[test]
 fn too_little_history_judges_nothing() {
     let when = seasonal(Season::Week, Side::Both, 0.0);
     let found = verdict(&when, Nature::Growing, &frame(Grain::Day, "2026-04-01T04:00:00Z", &[Some(1.0); 20]));
@@ -277,4 +268,121 @@ fn a_series_without_buckets_is_unknown() {
     let (axis, values) = (Axis::default(), Values::default());
     let series = Series { axis: &axis, values: &values, nature: Nature::Whole };
     assert_eq!(judge(&ABOVE, &series), Verdict::Unknown(Unknown::NoValue));
+}
+
+/// Numbers of a normal distribution, always the same.
+struct Noise(u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+}
+
+#[test]
+fn noise_leaves_the_band_as_rarely_as_its_deviations_promise() {
+    use Season::{Day, Week, Workweek};
+    // Season, grain, days of history: what a default gives, and the little that a rule may say.
+    let forms = [
+        (Week, Grain::Day, 84),
+        (Week, Grain::Day, 56),
+        (Week, Grain::Day, 28),
+        (Workweek, Grain::Day, 42),
+        (Workweek, Grain::Day, 28),
+        (Day, Grain::Hour, 28),
+        (Day, Grain::Hour, 8),
+        (Week, Grain::Hour, 84),
+        (Week, Grain::Hour, 28),
+        (Workweek, Grain::Hour, 42),
+        (Workweek, Grain::Hour, 28),
+    ];
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    for deviations in [3.0, 4.0] {
+        for (season, grain, days) in forms {
+            let when = Condition::Seasonal(Seasonal {
+                season,
+                deviations,
+                side: Side::Both,
+                history: None,
+                min_points: 4,
+                floor: 0.0,
+            });
+            let per_day = if grain == Grain::Hour { 24 } else { 1 };
+            let (mut judged, mut fired) = (0, 0);
+            // A workday and a free day: 2 April and 5 April 2026, at noon.
+            for now in ["2026-04-03T04:30:00Z", "2026-04-06T04:30:00Z"] {
+                let mut shape = frame(grain, now, &vec![Some(0.0); days * per_day + 3]);
+                let axis = shape.axis.clone();
+                let Some(values) = shape.series.values_mut().next() else { continue };
+                for _ in 0..400 {
+                    for value in &mut values.current {
+                        *value = Some(1000.0 + 100.0 * noise.normal());
+                    }
+                    let series = Series { axis: &axis, values, nature: Nature::Whole };
+                    match judge(&when, &series) {
+                        Verdict::Outside(_) => (judged, fired) = (judged + 1, fired + 1),
+                        Verdict::Normal(_) => judged += 1,
+                        Verdict::Unknown(why) => panic!("{season:?} {grain:?} {days}: {why:?}"),
+                    }
+                }
+            }
+            assert_eq!(judged, 800);
+            // 4 deviations promise 0.05 of 800, 3 promise 2.2; more than 2 and 8 are nearly impossible.
+            let most = if deviations == 4.0 { 2 } else { 8 };
+            assert!(fired <= most, "{fired} of {judged}: {season:?} {grain:?} {days} days, {deviations}");
+        }
+    }
+}
+
+#[test]
+fn what_is_really_unusual_is_still_found() {
+    // Twelve alike days of 1000 ± 100: half of it, or half more, is seen.
+    let mut noise = Noise(7);
+    let mut shape = frame(Grain::Day, "2026-04-03T04:30:00Z", &[Some(0.0); 85]);
+    let axis = shape.axis.clone();
+    let when = Condition::Seasonal(Seasonal {
+        season: Season::Week,
+        deviations: 4.0,
+        side: Side::Both,
+        history: None,
+        min_points: 4,
+        floor: 0.0,
+    });
+    let values = shape.series.values_mut().next().unwrap();
+    let mut found = 0;
+    for n in 0..200 {
+        for value in &mut values.current {
+            *value = Some(1000.0 + 60.0 * noise.normal());
+        }
+        values.current[83] = Some(if n % 2 == 0 { 400.0 } else { 1600.0 });
+        let series = Series { axis: &axis, values, nature: Nature::Whole };
+        found += usize::from(matches!(judge(&when, &series), Verdict::Outside(_)));
+    }
+    assert!(found >= 180, "{found} of 200");
+}
+
+#[test]
+fn the_same_date_of_the_month_before_is_compared_if_there_is_one() {
+    let when = Condition::Change(Change { against: Against::LastMonth, up: Some(0.5), down: None, min: 0.0 });
+    let judged = |now: &str, there: f64| {
+        let mut days = vec![Some(1.0); 40];
+        days[38] = Some(there);
+        days[39] = Some(0.0);
+        frame(Grain::Day, now, &days)
+    };
+    // 15 April against 15 March, 31 days before.
+    let mut april = judged("2026-04-16T04:00:00Z", 200.0);
+    for values in april.series.values_mut() {
+        values.current[38 - 31] = Some(100.0);
+    }
+    assert_eq!(word(&verdict(&when, Nature::Growing, &april)), "outside 200");
+    // 31 March has no date in February.
+    assert_eq!(word(&verdict(&when, Nature::Growing, &judged("2026-04-01T04:00:00Z", 200.0))), "NoHistory");
 }

@@ -2,6 +2,7 @@
 //! is the root of the specification.
 
 mod durable;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use self::durable::DurableLocal;
+pub use self::reach::Gate;
+use self::reach::Reach;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -77,9 +80,17 @@ impl Objects {
     /// # Errors
     /// [`Error::Disk`] or [`Error::Invalid`], both naming the path or setting and what to do.
     pub fn open(spec: &StoreSpec, base: &Path) -> Result<Self> {
+        Self::open_behind(spec, base, None)
+    }
+
+    /// The same, calling only addresses that `gate` allows.
+    ///
+    /// # Errors
+    /// As [`Objects::open`].
+    pub fn open_behind(spec: &StoreSpec, base: &Path, gate: Option<Arc<dyn Gate>>) -> Result<Self> {
         match spec {
             StoreSpec::Local { path } => Self::local(&base.join(path)),
-            StoreSpec::S3(s3) => Self::s3(s3, base),
+            StoreSpec::S3(s3) => Self::s3(s3, base, gate),
         }
     }
 
@@ -112,7 +123,7 @@ impl Objects {
         Ok(Self { store: Arc::new(store), url })
     }
 
-    fn s3(spec: &S3Spec, base: &Path) -> Result<Self> {
+    fn s3(spec: &S3Spec, base: &Path, gate: Option<Arc<dyn Gate>>) -> Result<Self> {
         let mut builder = match (&spec.access_key, &spec.secret_key) {
             (Some(id), Some(key)) => AmazonS3Builder::new()
                 .with_access_key_id(id.resolve(base)?)
@@ -135,6 +146,7 @@ impl Objects {
             .with_region(spec.region.as_deref().unwrap_or("us-east-1"))
             .with_virtual_hosted_style_request(false)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_http_connector(Reach { gate, role: spec.access_key.is_none() })
             .with_client_options(ClientOptions::new().with_allow_http(allow_http))
             .with_retry(RetryConfig {
                 max_retries: S3_RETRIES,

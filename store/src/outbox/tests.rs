@@ -116,3 +116,19 @@ async fn a_deliverer_that_waits_sees_what_is_committed_after_its_wake() {
     let claimed = tokio::time::timeout(Duration::from_secs(10), deliverer).await.unwrap().unwrap();
     assert_eq!(claimed.len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_given_up_can_be_done_again_under_its_id() {
+    let s = stage().await;
+    s.put(&s.effect("a")).await;
+    s.outbox.claim("deliver", 10).await.unwrap();
+    let mut tx = s.db.begin().await.unwrap();
+    s.outbox.dead(&mut tx, "a", "400").await.unwrap();
+    assert!(s.outbox.revive(&mut tx, "a", s.clock.now()).await.unwrap());
+    assert!(!s.outbox.revive(&mut tx, "unknown", s.clock.now()).await.unwrap());
+    assert_eq!(s.outbox.payload(&mut tx, "a").await.unwrap(), Some(json!({"to": "a"})));
+    assert_eq!(s.outbox.payload(&mut tx, "unknown").await.unwrap(), None);
+    tx.commit().await.unwrap();
+    let again = s.outbox.claim("deliver", 10).await.unwrap();
+    assert_eq!((again[0].effect.id.as_str(), again[0].attempt), ("a", 2));
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{NaiveDateTime, Offset, TimeZone};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Weekday};
 use chrono_tz::Tz;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -31,15 +31,51 @@ const SHORTHANDS: [(&str, &str); 7] = [
 /// Daylight saving moves clocks by far less; a zone that changed sides of the date line by a day.
 const SLACK_HOURS: i64 = 26;
 
-/// A five-field crontab expression: names, ranges, lists, steps, Sunday as 0 or 7, `@daily` and friends.
+/// Days in a row that may be refused before an expression is taken for one that never runs: 29 February
+/// is at most eight years away.
+const MOST_REFUSALS: usize = 9 * 366;
+
+/// A five-field crontab expression: names, ranges, lists, steps, Sunday as 0 or 7, `@daily` and friends; `L`
+/// is the last day of a month, `LW` its last workday, `workday` and `freeday` are days of the site's calendar.
 #[derive(Debug, Clone)]
 pub struct CronSpec {
     text: String,
-    /// Two when both days are restricted: crontab runs when either matches.
-    either: Vec<cron::Schedule>,
+    /// Several when both days are restricted: crontab runs when either matches.
+    either: Vec<Alternative>,
     /// Runs in every hour, so it also runs through the hour that daylight saving repeats.
     every_hour: bool,
 }
+
+#[derive(Debug, Clone)]
+struct Alternative {
+    schedule: cron::Schedule,
+    /// What a day must be beside what the schedule can say.
+    only: Vec<Only>,
+}
+
+/// A kind of day that numbers cannot name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Only {
+    LastDay,
+    LastWorkday,
+    Workday,
+    Freeday,
+}
+
+impl Only {
+    fn holds(self, day: NaiveDate, works: &dyn Fn(NaiveDate) -> bool) -> bool {
+        let rest_of_month = || day.iter_days().skip(1).take_while(|next| next.month() == day.month());
+        match self {
+            Only::LastDay => rest_of_month().next().is_none(),
+            Only::LastWorkday => works(day) && !rest_of_month().any(works),
+            Only::Workday => works(day),
+            Only::Freeday => !works(day),
+        }
+    }
+}
+
+/// One part of a day field: numbers, and what the day must be beside.
+type Part = (BTreeSet<u32>, Vec<Only>);
 
 struct Field {
     name: &'static str,
@@ -78,19 +114,22 @@ impl FromStr for CronSpec {
         };
         let minutes = FIELDS[0].read(minute)?;
         let hours = FIELDS[1].read(hour)?;
-        let days = FIELDS[2].read(day)?;
+        let days =
+            parts(&FIELDS[2], day, &[("l", 28..=31, Only::LastDay), ("lw", 1..=31, Only::LastWorkday)])?;
         let months = FIELDS[3].read(month)?;
+        let kinds = [("workday", 0..=6, Only::Workday), ("freeday", 0..=6, Only::Freeday)];
         // Sunday is 0 or 7 here and 1 in the crate.
-        let weekdays: BTreeSet<u32> = FIELDS[4].read(weekday)?.into_iter().map(|d| d % 7 + 1).collect();
-        let all = BTreeSet::new();
+        let sunday_first = |(days, only): Part| (days.into_iter().map(|d| d % 7 + 1).collect(), only);
+        let weekdays: Vec<Part> = parts(&FIELDS[4], weekday, &kinds)?.into_iter().map(sunday_first).collect();
+        let all: Part = (BTreeSet::new(), Vec::new());
         // crontab(5): a day field that begins with a star restricts nothing by itself.
-        let pairs = match !day.starts_with('*') && !weekday.starts_with('*') {
-            true => vec![(&days, &all), (&all, &weekdays)],
-            false => vec![(&days, &weekdays)],
+        let pairs: Vec<(&Part, &Part)> = match !day.starts_with('*') && !weekday.starts_with('*') {
+            true => days.iter().map(|d| (d, &all)).chain(weekdays.iter().map(|w| (&all, w))).collect(),
+            false => days.iter().flat_map(|d| weekdays.iter().map(move |w| (d, w))).collect(),
         };
         let either = pairs
             .into_iter()
-            .map(|(days, weekdays)| {
+            .map(|((days, a), (weekdays, b))| {
                 let (days, weekdays) = (list(days, 31), list(weekdays, 7));
                 let text = format!(
                     "0 {} {} {days} {} {weekdays}",
@@ -98,11 +137,33 @@ impl FromStr for CronSpec {
                     list(&hours, 24),
                     list(&months, 12)
                 );
-                cron::Schedule::from_str(&text).map_err(|e| format!("\"{full}\" is not a schedule: {e}"))
+                let schedule = cron::Schedule::from_str(&text)
+                    .map_err(|e| format!("\"{full}\" is not a schedule: {e}"))?;
+                Ok(Alternative { schedule, only: a.iter().chain(b).copied().collect() })
             })
             .collect::<Result<Vec<_>, String>>()?;
         Ok(Self { text: text.to_owned(), either, every_hour: hours.len() == 24 })
     }
+}
+
+/// A day field: its numbers together, and each kind of day that it names by a word.
+fn parts(
+    field: &Field,
+    text: &str,
+    kinds: &[(&str, std::ops::RangeInclusive<u32>, Only)],
+) -> Result<Vec<Part>, String> {
+    let mut found = Vec::new();
+    let mut plain = Vec::new();
+    for word in text.split(',') {
+        match kinds.iter().find(|(name, ..)| *name == word) {
+            Some((_, days, only)) => found.push((days.clone().collect(), vec![*only])),
+            None => plain.push(word),
+        }
+    }
+    if !plain.is_empty() {
+        found.push((field.read(&plain.join(","))?, Vec::new()));
+    }
+    Ok(found)
 }
 
 /// Numbers for the crate; an empty or complete set is a star.
@@ -166,35 +227,61 @@ impl Field {
             [first, .., last] => format!(" or {first}–{last}"),
             [only] => format!(" or {only}"),
         };
+        let kinds = match self.name {
+            "day of month" => ", L for the last day, LW for the last workday",
+            "day of week" => ", workday or freeday",
+            _ => "",
+        };
         format!(
-            "\"{part}\" is not a {}: use {}–{}{names}, *, lists with commas, ranges with - and steps with /",
+            "\"{part}\" is not a {}: use {}–{}{names}{kinds}, *, lists with commas, ranges with - and steps with /",
             self.name, self.low, self.high
         )
     }
 }
 
 impl CronSpec {
-    /// The first moment after `t` on the wall clock of `tz`; see [`super::Schedule::next_after`].
-    pub fn next_after(&self, t: Timestamp, tz: Tz) -> Option<Timestamp> {
-        self.either.iter().filter_map(|schedule| self.next_of(schedule, t, tz)).min()
+    /// The first moment after `t` on the wall clock of `tz`; see [`super::Schedule::next_on`].
+    pub fn next_on(&self, t: Timestamp, tz: Tz, works: &dyn Fn(NaiveDate) -> bool) -> Option<Timestamp> {
+        self.either.iter().filter_map(|alternative| self.next_of(alternative, t, tz, works)).min()
     }
 
-    fn next_of(&self, schedule: &cron::Schedule, t: Timestamp, tz: Tz) -> Option<Timestamp> {
+    fn next_of(
+        &self,
+        Alternative { schedule, only }: &Alternative,
+        t: Timestamp,
+        tz: Tz,
+        works: &dyn Fn(NaiveDate) -> bool,
+    ) -> Option<Timestamp> {
         let mut best: Option<Timestamp> = None;
-        for candidate in schedule.after(&search_start(t, tz).and_utc()) {
-            let moments = instants(tz, candidate.naive_utc())?;
-            let first = *moments.first()?;
-            let taken = if self.every_hour { moments.len() } else { 1 };
-            for moment in moments.into_iter().take(taken).filter(|m| *m > t) {
-                best = Some(best.map_or(moment, |b| b.min(moment)));
+        let mut from = search_start(t, tz);
+        'days: for _ in 0..MOST_REFUSALS {
+            for candidate in schedule.after(&from.and_utc()) {
+                let wall = candidate.naive_utc();
+                if !only.iter().all(|only| only.holds(wall.date(), works)) {
+                    // Nothing else of this day counts either.
+                    from = wall.date().and_time(NaiveTime::MIN) + chrono::Duration::seconds(86_399);
+                    continue 'days;
+                }
+                let moments = instants(tz, wall)?;
+                let first = *moments.first()?;
+                let taken = if self.every_hour { moments.len() } else { 1 };
+                for moment in moments.into_iter().take(taken).filter(|m| *m > t) {
+                    best = Some(best.map_or(moment, |b| b.min(moment)));
+                }
+                // First moments never run backwards, so nothing later can be earlier than the best.
+                if first > t {
+                    break;
+                }
             }
-            // First moments never run backwards, so nothing later can be earlier than the best.
-            if first > t {
-                break;
-            }
+            break;
         }
         best
     }
+}
+
+/// The workdays of a week where nothing is known of a calendar.
+pub(super) fn monday_to_friday(day: NaiveDate) -> bool {
+    !matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
 }
 
 /// Where to start looking on the wall clock: just before now, or a day before when the zone changes its
@@ -240,7 +327,8 @@ impl JsonSchema for CronSpec {
         json_schema!({
             "type": "string",
             "description": "A crontab(5) expression in the site's zone: minute hour day-of-month month day-of-week, \
-                            for example \"*/5 8-20 * * mon-fri\"; or @hourly, @daily, @weekly, @monthly, @yearly.",
+                            for example \"*/5 8-20 * * mon-fri\"; L is the last day of a month, LW its last workday, \
+                            workday and freeday are days of the calendar (make-up workdays work); or @hourly, @daily, @weekly, @monthly, @yearly.",
         })
     }
 }

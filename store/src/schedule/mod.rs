@@ -40,12 +40,23 @@ impl Schedule {
     /// The first moment after `t`. Intervals lie on a grid that does not depend on when the process
     /// started: multiples since 1970 UTC, whole days at local midnight. Cron follows the wall clock of
     /// `tz`: a time that daylight saving skips runs when the gap ends, a time that it repeats runs once,
-    /// and expressions for every hour run through both. `None`: never (30 February).
+    /// and expressions for every hour run through both. `None`: never (30 February). Where no calendar is
+    /// known, Monday to Friday are worked; see [`Schedule::next_on`].
     pub fn next_after(&self, t: Timestamp, tz: Tz) -> Option<Timestamp> {
+        self.next_on(t, tz, &cron::monday_to_friday)
+    }
+
+    /// The same with the days that a calendar says are worked, for `workday`, `freeday` and `LW`.
+    pub fn next_on(&self, t: Timestamp, tz: Tz, works: &dyn Fn(NaiveDate) -> bool) -> Option<Timestamp> {
         match self {
             Schedule::Every(every) => next_interval(*every, t, tz),
-            Schedule::Cron(cron) => cron.next_after(t, tz),
+            Schedule::Cron(cron) => cron.next_on(t, tz, works),
         }
+    }
+
+    /// Whether it names a date that does not exist, so that nothing would ever run.
+    pub fn is_never(&self) -> bool {
+        self.next_after(Timestamp::UNIX_EPOCH, Tz::UTC).is_none()
     }
 }
 

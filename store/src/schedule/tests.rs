@@ -131,6 +131,60 @@ fn a_date_that_never_comes_gives_none() {
 }
 
 #[test]
+fn the_last_day_of_a_month_is_a_word() {
+    assert_eq!(
+        runs("30 8 L * *", Shanghai, "2028-01-30T00:00:00Z", 4),
+        ["01-31 08:30 CST", "02-29 08:30 CST", "03-31 08:30 CST", "04-30 08:30 CST"]
+    );
+    assert_eq!(
+        runs("0 9 15,L feb *", Shanghai, "2026-01-30T00:00:00Z", 3),
+        ["02-15 09:00 CST", "02-28 09:00 CST", "02-15 09:00 CST"]
+    );
+    // Sunday 31 May 2026: the last workday is the Friday before.
+    assert_eq!(
+        runs("0 9 LW * *", Shanghai, "2026-05-02T00:00:00Z", 2),
+        ["05-29 09:00 CST", "06-30 09:00 CST"]
+    );
+}
+
+#[test]
+fn workdays_are_those_of_the_calendar() {
+    let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+    let (worked, free) = (day("2026-02-14"), day("2026-02-16"));
+    let works = |d: NaiveDate| d == worked || (d != free && cron::monday_to_friday(d));
+    let next = |schedule: &str, n: usize| {
+        let schedule = Schedule::parse(schedule).unwrap();
+        let mut t = at("2026-02-13T02:00:00Z"); // Friday, ten in Shanghai
+        (0..n)
+            .map(|_| {
+                t = schedule.next_on(t, Shanghai, &works).unwrap();
+                Shanghai.from_utc_datetime(&t.naive_utc()).format("%a %m-%d %H:%M").to_string()
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(next("0 9 * * workday", 3), ["Sat 02-14 09:00", "Tue 02-17 09:00", "Wed 02-18 09:00"]);
+    assert_eq!(next("0 9 * * freeday", 3), ["Sun 02-15 09:00", "Mon 02-16 09:00", "Sat 02-21 09:00"]);
+    assert_eq!(next("0 9,17 * * workday", 3), ["Fri 02-13 17:00", "Sat 02-14 09:00", "Sat 02-14 17:00"]);
+    let never = |_: NaiveDate| false;
+    let schedule = Schedule::parse("* * * * workday").unwrap();
+    assert_eq!(schedule.next_on(at("2026-02-13T02:00:00Z"), Shanghai, &never), None, "and it ends");
+}
+
+#[test]
+fn what_never_runs_is_known() {
+    for (text, never) in [
+        ("0 0 31 2 *", true),
+        ("0 0 30 2 *", true),
+        ("0 0 31 4,6 *", true),
+        ("0 0 29 2 *", false),
+        ("5m", false),
+    ] {
+        assert_eq!(Schedule::parse(text).unwrap().is_never(), never, "{text}");
+    }
+    assert!(!Schedule::parse("0 0 31 2 mon").unwrap().is_never(), "either day counts");
+}
+
+#[test]
 fn wrong_expressions_say_which_field_and_what_to_write() {
     for (text, part) in [
         ("0 */5 8 * * *", "no seconds"),
@@ -145,7 +199,9 @@ fn wrong_expressions_say_which_field_and_what_to_write() {
         ("@reboot", "@daily"),
         ("0s", "zero"),
         ("soon", "not a duration"),
-        ("* * L * *", "day of month"),
+        ("* * L2 * *", "day of month"),
+        ("* * LW-3 * *", "L for the last day"),
+        ("* * * * workdays", "workday or freeday"),
     ] {
         let error = Schedule::parse(text).unwrap_err();
         assert!(error.contains(part), "{text}: {error}");

@@ -10,7 +10,9 @@ use chrono_tz::Tz;
 use store::{Problem, Step};
 
 use super::column::{Column, Failure};
+use super::ledger::{Adjusted, key_of, place};
 use super::reject::{Reason, Reject, shown};
+use super::skip::Skips;
 use super::spec::CleanSpec;
 use crate::{Error, Result};
 
@@ -30,6 +32,8 @@ pub struct Cleaned {
     pub rejected: Vec<Reject>,
     /// Which rows fit; None when all do.
     pub(crate) fits: Option<BooleanArray>,
+    /// Cells of kept rows that were rounded to the digits of their column.
+    pub(crate) rounded: Vec<Adjusted>,
 }
 
 /// Cleans one batch. Key columns are required: a row without a key cannot be told from others.
@@ -38,7 +42,10 @@ pub struct Cleaned {
 /// `Invalid` when the definition is wrong or a source column does not exist in the batch.
 pub fn apply(spec: &CleanSpec, rows: &RecordBatch, zone: Tz) -> Result<Cleaned> {
     let cleaner = Cleaner::compile(spec, zone).map_err(|problems| invalid(spec, &problems))?;
-    cleaner.apply(rows)
+    match cleaner.data(rows)? {
+        Some(data) => cleaner.apply(&data),
+        None => cleaner.apply(rows),
+    }
 }
 
 pub(crate) fn invalid(spec: &CleanSpec, problems: &[Problem]) -> Error {
@@ -51,6 +58,9 @@ pub(crate) fn invalid(spec: &CleanSpec, problems: &[Problem]) -> Error {
 pub(crate) struct Cleaner {
     from: String,
     columns: Vec<Column>,
+    skips: Skips,
+    /// Places of the key columns.
+    key: Vec<usize>,
     schema: SchemaRef,
 }
 
@@ -70,12 +80,17 @@ impl Cleaner {
                 column.require();
             }
         }
+        let skips = Skips::compile(spec).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Skips::default()
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
         let fields: Vec<Field> =
             columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
-        Ok(Self { from: spec.from.to_string(), columns, schema: Arc::new(Schema::new(fields)) })
+        let key = spec.key.iter().filter_map(|key| columns.iter().position(|c| c.name == *key)).collect();
+        Ok(Self { from: spec.from.to_string(), columns, skips, key, schema: Arc::new(Schema::new(fields)) })
     }
 
     /// Schema of kept rows. Every column is nullable: what must hold is said by `required`.
@@ -83,18 +98,28 @@ impl Cleaner {
         self.schema.clone()
     }
 
+    /// The rows that are data; None when all are.
+    pub(crate) fn data(&self, rows: &RecordBatch) -> Result<Option<RecordBatch>> {
+        self.skips.data(rows)
+    }
+
     pub(crate) fn apply(&self, rows: &RecordBatch) -> Result<Cleaned> {
         let mut arrays = Vec::with_capacity(self.columns.len());
         let mut failures: Vec<(usize, usize, Reason)> = Vec::new();
+        let mut rounded: Vec<(usize, Vec<usize>)> = Vec::new();
         for (index, column) in self.columns.iter().enumerate() {
-            let (array, failed) = column.run(self.source(column, rows)?);
+            let (array, failed, inexact) = column.run(self.source(column, rows)?);
+            if !inexact.is_empty() {
+                rounded.push((index, inexact));
+            }
             failures.extend(failed.into_iter().map(|(row, reason): Failure| (row, index, reason)));
             arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let all = RecordBatch::try_new_with_options(self.schema(), arrays, &options)?;
         if failures.is_empty() {
-            return Ok(Cleaned { kept: all, rejected: Vec::new(), fits: None });
+            let rounded = self.rounded(rows, &all, rounded, None)?;
+            return Ok(Cleaned { kept: all, rejected: Vec::new(), fits: None, rounded });
         }
         failures.sort_by_key(|(row, column, _)| (*row, *column));
         let mut fits = vec![true; rows.num_rows()];
@@ -103,7 +128,41 @@ impl Cleaner {
         }
         let fits = BooleanArray::from(fits);
         let kept = filter_record_batch(&all, &fits)?;
-        Ok(Cleaned { kept, rejected: self.rejects(rows, &failures)?, fits: Some(fits) })
+        let rounded = self.rounded(rows, &all, rounded, Some(&fits))?;
+        Ok(Cleaned { kept, rejected: self.rejects(rows, &all, &failures)?, fits: Some(fits), rounded })
+    }
+
+    /// The key of a row of clean columns, where every part of it has a value.
+    pub(crate) fn key(&self, clean: &RecordBatch, row: usize) -> Option<String> {
+        key_of(self.key.iter().map(|column| clean.column(*column)), row)
+    }
+
+    /// Rounded cells of kept rows, counted by column.
+    fn rounded(
+        &self,
+        rows: &RecordBatch,
+        all: &RecordBatch,
+        rounded: Vec<(usize, Vec<usize>)>,
+        fits: Option<&BooleanArray>,
+    ) -> Result<Vec<Adjusted>> {
+        let mut found = Vec::new();
+        for (index, inexact) in rounded {
+            let column = &self.columns[index];
+            let mut kept = inexact.into_iter().filter(|row| fits.is_none_or(|fits| fits.value(*row)));
+            let Some(first) = kept.next() else { continue };
+            let origin = Origin::of(&rows.slice(first, 1))?;
+            let value = shown(self.source(column, rows)?, first).unwrap_or_default();
+            found.push(Adjusted {
+                column: column.name.clone(),
+                how: format!("rounded to {:?}", column.kind.arrow()),
+                count: 1 + kept.count() as u64,
+                first: format!(
+                    "{}: {value}",
+                    place(origin.file(0).as_deref(), origin.row(0), self.key(all, first).as_deref())
+                ),
+            });
+        }
+        Ok(found)
     }
 
     fn source<'a>(&self, column: &Column, rows: &'a RecordBatch) -> Result<&'a ArrayRef> {
@@ -122,7 +181,12 @@ impl Cleaner {
     }
 
     /// One reject for each row named in `failures`, which is sorted by row and column.
-    fn rejects(&self, rows: &RecordBatch, failures: &[(usize, usize, Reason)]) -> Result<Vec<Reject>> {
+    fn rejects(
+        &self,
+        rows: &RecordBatch,
+        all: &RecordBatch,
+        failures: &[(usize, usize, Reason)],
+    ) -> Result<Vec<Reject>> {
         let groups: Vec<_> = failures.chunk_by(|a, b| a.0 == b.0).collect();
         let indices: UInt32Array = groups.iter().map(|group| u32::try_from(group[0].0).ok()).collect();
         let bad = take_record_batch(rows, &indices)?;
@@ -133,7 +197,7 @@ impl Cleaner {
             .zip(records)
             .enumerate()
             .map(|(at, (group, record))| {
-                let (_, first, reason) = group[0];
+                let (row, first, reason) = group[0];
                 let also: Vec<String> = group[1..]
                     .iter()
                     .map(|(_, column, reason)| format!("{}: {reason}", self.columns[*column].name))
@@ -148,6 +212,7 @@ impl Cleaner {
                     value: shown(self.source(column, &bad)?, at),
                     also: (!also.is_empty()).then(|| also.join("; ")),
                     record,
+                    key: self.key(all, row),
                 })
             })
             .collect()
@@ -155,14 +220,14 @@ impl Cleaner {
 }
 
 /// Where the rows of a batch come from, as far as the raw table says.
-struct Origin {
+pub(super) struct Origin {
     file: Option<ArrayRef>,
     row: Option<ArrayRef>,
     loaded_at: Option<ArrayRef>,
 }
 
 impl Origin {
-    fn of(rows: &RecordBatch) -> Result<Self, ArrowError> {
+    pub(super) fn of(rows: &RecordBatch) -> Result<Self, ArrowError> {
         let column = |name: &str, to: DataType| rows.column_by_name(name).map(|c| cast(c, &to)).transpose();
         Ok(Self {
             file: column(FILE, DataType::Utf8)?,
@@ -171,17 +236,17 @@ impl Origin {
         })
     }
 
-    fn file(&self, at: usize) -> Option<String> {
+    pub(super) fn file(&self, at: usize) -> Option<String> {
         let array = self.file.as_ref()?;
         array.is_valid(at).then(|| array.as_string::<i32>().value(at).to_owned())
     }
 
-    fn row(&self, at: usize) -> Option<i64> {
+    pub(super) fn row(&self, at: usize) -> Option<i64> {
         let array = self.row.as_ref()?;
         array.is_valid(at).then(|| array.as_primitive::<Int64Type>().value(at))
     }
 
-    fn loaded_at(&self, at: usize) -> Option<i64> {
+    pub(super) fn loaded_at(&self, at: usize) -> Option<i64> {
         let array = self.loaded_at.as_ref()?;
         array.is_valid(at).then(|| array.as_primitive::<TimestampMicrosecondType>().value(at))
     }

@@ -5,7 +5,7 @@ use store::{Problem, Step, nearest};
 
 use super::apply::Cleaner;
 use super::kind::Kind;
-use super::spec::{CleanSpec, ColumnSpec};
+use super::spec::{CleanSpec, ColumnSpec, SkipRows};
 use crate::Zone;
 
 /// What is wrong with `cleans/<name>.yaml`. With `raw`, the schema of the raw table, source
@@ -39,6 +39,12 @@ pub fn check(spec: &CleanSpec, raw: Option<&Schema>) -> Vec<Problem> {
             );
         }
     }
+    for (index, skip) in spec.skip.iter().enumerate() {
+        let found = skip_problem(skip, raw);
+        problems.extend(
+            found.map(|problem| problem.within(Step::Index(index)).within(Step::Key("skip".to_owned()))),
+        );
+    }
     for (name, column) in spec.columns.iter() {
         let found = column_problems(name, column, raw);
         problems.extend(found.into_iter().map(|problem| {
@@ -50,6 +56,20 @@ pub fn check(spec: &CleanSpec, raw: Option<&Schema>) -> Vec<Problem> {
         problems.extend(found);
     }
     problems
+}
+
+fn skip_problem(skip: &SkipRows, raw: Option<&Schema>) -> Option<Problem> {
+    if skip.values.is_empty() && skip.pattern.is_none() && !skip.empty {
+        let problem = Problem::new("nothing says which rows are skipped");
+        return Some(problem.hint("add `values: [合计]`, `pattern: \"^共\"` or `empty: true`"));
+    }
+    let raw = raw.filter(|raw| raw.column_with_name(&skip.column).is_none())?;
+    let known: Vec<&str> = raw.fields().iter().map(|f| f.name().as_str()).collect();
+    let problem = Problem::new(format!("the raw table has no column `{}`", skip.column)).at_key("column");
+    Some(match nearest(&skip.column, known.iter().copied()) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint(format!("it has {}", known.join(", "))),
+    })
 }
 
 fn unknown_output(spec: &CleanSpec, column: &str) -> Option<Problem> {
@@ -80,8 +100,23 @@ fn column_problems(name: &str, column: &ColumnSpec, raw: Option<&Schema>) -> Vec
     };
     only(!column.formats.is_empty(), "formats", kind.is_time(), "date and timestamp");
     only(column.zone.is_some(), "zone", kind.is_time(), "date and timestamp");
+    only(!column.zero_values.is_empty(), "zero_values", kind.is_number(), "int, float and decimal");
+    only(column.decimal.is_some(), "decimal", kind.is_number(), "int, float and decimal");
     only(column.amount.is_some(), "amount", kind.is_number(), "int, float and decimal");
     only(column.unit.is_some(), "unit", kind.is_number(), "int, float and decimal");
+    if column.decimal.as_deref().is_some_and(|sign| sign != "," && sign != ".") {
+        problems.push(
+            Problem::new("the decimal sign is `,` or `.`").at_key("decimal").hint("write `decimal: \",\"`"),
+        );
+    }
+    if let Some(twice) = column
+        .zero_values
+        .iter()
+        .find(|zero| column.null_values.as_ref().is_some_and(|nulls| nulls.contains(zero)))
+    {
+        let message = format!("`{twice}` means no value already");
+        problems.push(Problem::new(message).at_key("zero_values").hint("keep it in `null_values` or here"));
+    }
     if let Kind::Decimal(size) = kind
         && !(1..=38).contains(&size.precision)
     {

@@ -98,6 +98,11 @@ impl<'a> Scan<'a> {
         Some(next)
     }
 
+    /// Passes over so many bytes, which the caller has looked at.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.at = (self.at + bytes).min(self.text.len());
+    }
+
     pub(crate) fn spaces(&mut self) {
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start().len();

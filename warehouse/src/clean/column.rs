@@ -14,7 +14,7 @@ use store::{Problem, nearest};
 use super::civil::{DAY_MICROS, LocalClock};
 use super::kind::Kind;
 use super::moment::{Format, Moment};
-use super::number::{Factor, Number};
+use super::number::{Factor, Number, advice, is_shortened};
 use super::reject::Reason;
 use super::spec::ColumnSpec;
 use super::target::{Dates, Decimals, Formats, Instants, Notation, Numbers, Target};
@@ -30,6 +30,8 @@ pub(crate) struct Column {
     reader: TextReader,
     /// A typed source has to become text first: codes and null words are texts.
     as_text: bool,
+    /// What stands before or behind an amount in the column's own currency.
+    currencies: Vec<String>,
     formats: Formats,
     notation: Notation,
     factor: Factor,
@@ -61,6 +63,8 @@ impl Column {
         }
         let notation = match (&spec.amount, spec.unit) {
             (Some(_), _) | (None, Some(Unit::Yuan(_))) => Notation::Amount,
+            // Who says what the decimal sign is has numbers with groups.
+            (None, None) if spec.decimal.is_some() => Notation::Amount,
             (None, Some(Unit::Ratio(_))) => Notation::Share,
             (None, _) => Notation::Plain,
         };
@@ -68,8 +72,9 @@ impl Column {
             name: name.to_owned(),
             source: spec.source(name).to_owned(),
             kind: spec.kind,
-            reader: TextReader::new(spec),
-            as_text: spec.map.is_some() || spec.null_values.is_some() || spec.kind == Kind::Text,
+            reader: TextReader::new(spec)?,
+            as_text: spec.reads_texts(),
+            currencies: spec.amount.as_ref().map(|amount| amount.currencies.clone()).unwrap_or_default(),
             formats: Formats { formats, clock: LocalClock::new(zone) },
             notation,
             factor: spec.unit.map_or((1, 1), Unit::factor),
@@ -82,8 +87,9 @@ impl Column {
         self.required = true;
     }
 
-    /// Reads one batch's source array. Rows that do not fit are null in the array and listed.
-    pub(crate) fn run(&self, source: &ArrayRef) -> (ArrayRef, Vec<Failure>) {
+    /// Reads one batch's source array. Rows that do not fit are null in the array and listed; so are, behind them,
+    /// rows whose value was rounded.
+    pub(crate) fn run(&self, source: &ArrayRef) -> (ArrayRef, Vec<Failure>, Vec<usize>) {
         let rows = source.len();
         let formats = self.formats.clone();
         match self.kind {
@@ -100,14 +106,37 @@ impl Column {
         }
     }
 
+    /// Reads one text; where it does not fit, the reason says what would read it.
+    fn text(&self, target: &mut impl Target, text: &str) -> Result<(), Reason> {
+        if self.kind == Kind::Int && is_shortened(text) {
+            return Err(Reason::Shortened);
+        }
+        let bare = self.without_currency(text);
+        target.text(bare).map_err(|reason| match reason {
+            Reason::NotANumber => advice(text).unwrap_or(reason),
+            other => other,
+        })
+    }
+
+    fn without_currency<'t>(&self, text: &'t str) -> &'t str {
+        for mark in self.currencies.iter().filter(|mark| !mark.is_empty()) {
+            if let Some(bare) = text.strip_prefix(mark.as_str()).or_else(|| text.strip_suffix(mark.as_str()))
+            {
+                return bare.trim();
+            }
+        }
+        text
+    }
+
     fn numbers<B>(&self, builder: B) -> Numbers<B> {
         Numbers { builder, notation: self.notation, factor: self.factor }
     }
 
-    fn fill<T: Target>(&self, source: &ArrayRef, target: T) -> (ArrayRef, Vec<Failure>) {
+    fn fill<T: Target>(&self, source: &ArrayRef, target: T) -> (ArrayRef, Vec<Failure>, Vec<usize>) {
         let mut filling = Filling { column: self, target, failures: Vec::new() };
         filling.all(source);
-        (filling.target.finish(), filling.failures)
+        let rounded = filling.target.rounded();
+        (filling.target.finish(), filling.failures, rounded)
     }
 
     /// True when numbers stand for moments: `excel` and `unix`.
@@ -175,10 +204,11 @@ impl<T: Target> Filling<'_, T> {
             match self.column.reader.read(array.value(row), &mut scratch) {
                 Cell::Null => self.none(row),
                 Cell::Text(text) => {
-                    let outcome = self.target.text(text);
+                    let outcome = self.column.text(&mut self.target, text);
                     self.note(row, outcome);
                 }
                 Cell::Unknown => self.note(row, Err(Reason::UnknownCode)),
+                Cell::Unmatched => self.note(row, Err(Reason::NoMatch)),
             }
         }
     }

@@ -19,14 +19,85 @@ pub(super) fn read(text: &str) -> Option<Moment> {
     if separator == '年' {
         scan.any(&['日', '号'])?;
     }
-    let date = civil::days(year, month, day)? * DAY_MICROS;
+    let days = civil::days(year, month, day)?;
+    let date = days * DAY_MICROS;
+    if scan.any(&['T', 't']).is_none() {
+        scan.spaces();
+        weekday(&mut scan, days)?;
+    }
     if scan.is_done() {
         return Some(Moment { micros: date, offset: None });
     }
-    if scan.any(&['T', 't']).is_none() {
-        scan.spaces();
-    }
     time(scan, date)
+}
+
+/// `星期五`, `周五` or `礼拜五`, which must be the day's own; or nothing.
+fn weekday(scan: &mut Scan, days: i64) -> Option<()> {
+    if ["星期", "礼拜", "周"].iter().all(|word| scan.literal(word).is_none()) {
+        return Some(());
+    }
+    let name = scan.any(&['一', '二', '三', '四', '五', '六', '日', '天'])?;
+    let number = match name {
+        '一' => 0,
+        '二' => 1,
+        '三' => 2,
+        '四' => 3,
+        '五' => 4,
+        '六' => 5,
+        _ => 6,
+    };
+    // 1 January 1970 was a Thursday.
+    ((days + 3).rem_euclid(7) == number).then(|| scan.spaces())
+}
+
+/// Half of the day that a word before the time names, and where it leads on the clock of 24 hours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Morning,
+    Noon,
+    Afternoon,
+    Evening,
+}
+
+const HALVES: [(&str, Half); 8] = [
+    ("上午", Half::Morning),
+    ("早上", Half::Morning),
+    ("凌晨", Half::Morning),
+    ("中午", Half::Noon),
+    ("下午", Half::Afternoon),
+    ("晚上", Half::Evening),
+    ("AM", Half::Morning),
+    ("PM", Half::Afternoon),
+];
+
+impl Half {
+    fn read(scan: &mut Scan) -> Option<Self> {
+        let upper = scan.rest().get(..2).map(str::to_ascii_uppercase);
+        for (word, half) in HALVES {
+            if scan.literal(word).is_some() {
+                return Some(half);
+            }
+            if word.is_ascii() && upper.as_deref() == Some(word) {
+                scan.skip(2);
+                return Some(half);
+            }
+        }
+        None
+    }
+
+    /// The hour of 24; None when the word does not fit the hour, such as 上午 15 点 or 晚上 12 点 (of which day?).
+    fn hour(self, hour: i64) -> Option<i64> {
+        match (self, hour) {
+            (Half::Morning, 12) => Some(0),
+            (Half::Morning, 0..=11) => Some(hour),
+            (Half::Noon, 11 | 12) => Some(hour),
+            (Half::Noon, 1 | 2) => Some(hour + 12),
+            (Half::Afternoon, 12) => Some(12),
+            (Half::Afternoon | Half::Evening, 1..=11) => Some(hour + 12),
+            (Half::Afternoon | Half::Evening, 13..=23) => Some(hour),
+            _ => None,
+        }
+    }
 }
 
 /// `YYYYMMDD`, optionally with `hhmmss`.
@@ -55,6 +126,8 @@ fn compact(mut scan: Scan) -> Option<Moment> {
 }
 
 fn time(mut scan: Scan, date: i64) -> Option<Moment> {
+    let half = Half::read(&mut scan);
+    scan.spaces();
     let hour = scan.digits(1, 2)?;
     let chinese = scan.any(&[':', '时', '點', '点'])? != ':';
     let minute = match (chinese, scan.digit_run()) {
@@ -75,6 +148,12 @@ fn time(mut scan: Scan, date: i64) -> Option<Moment> {
             fraction = scan.fraction()?;
         }
     }
+    scan.spaces();
+    let half = half.or_else(|| Half::read(&mut scan));
+    let hour = match half {
+        Some(half) => half.hour(hour)?,
+        None => hour,
+    };
     let micros = date + civil::time_micros(hour, minute, second)? + fraction;
     let offset = offset(&mut scan)?;
     scan.is_done().then_some(Moment { micros, offset })
@@ -98,4 +177,45 @@ fn offset(scan: &mut Scan) -> Option<Option<i32>> {
     };
     let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
     (hours <= 18 && minutes < 60).then_some(Some(sign * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Option<String> {
+        let moment = read(text)?;
+        chrono::DateTime::from_timestamp_micros(moment.micros).map(|t| t.format("%F %T").to_string())
+    }
+
+    #[test]
+    fn halves_of_the_day_and_weekdays_are_read() {
+        for (text, expected) in [
+            ("2026/11/27 上午8:05:00", "2026-11-27 08:05:00"),
+            ("2026/11/27 下午 3:05:12", "2026-11-27 15:05:12"),
+            ("2026年11月27日下午3点05分", "2026-11-27 15:05:00"),
+            ("2026-11-27 上午12:30", "2026-11-27 00:30:00"),
+            ("2026-11-27 下午12:30", "2026-11-27 12:30:00"),
+            ("2026-11-27 中午12:30", "2026-11-27 12:30:00"),
+            ("2026-11-27 晚上9点", "2026-11-27 21:00:00"),
+            ("2026-11-27 下午15:30", "2026-11-27 15:30:00"),
+            ("2026-11-27 8:05:00 PM", "2026-11-27 20:05:00"),
+            ("2026-11-27 12:05 am", "2026-11-27 00:05:00"),
+            ("2026年11月27日 星期五", "2026-11-27 00:00:00"),
+            ("2026年11月27日星期五 15:04", "2026-11-27 15:04:00"),
+            ("2026-11-27", "2026-11-27 00:00:00"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "2026年11月27日 星期四",
+            "2026-11-27 上午15:00",
+            "2026-11-27 晚上12:00",
+            "2026-11-27 上午",
+            "2026-11-27 上午8:05 PM",
+            "2026-11-27 08:05 XM",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Brings `clean.<name>` up to date with its raw table.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
@@ -16,7 +16,10 @@ use store::{nearest, new_id};
 use tokio::sync::mpsc;
 
 use super::apply::{Cleaner, invalid};
+use super::corrected::{self, Keyed, WATCHED};
+use super::ledger::{Adjusted, Quarantined, told};
 use super::reject::{self, Reject};
+use super::runs;
 use super::spec::CleanSpec;
 use super::versions::newest_versions;
 use super::wash::{Counts, Wash, with_arrival};
@@ -31,10 +34,22 @@ pub struct CleanReport {
     pub kept: u64,
     /// Rows put into quarantine.
     pub rejected: u64,
+    /// Rows that the definition says are no data; they are not among `read`.
+    pub skipped: u64,
     /// Rows of `kept` that a newer row of the same key stands for.
     pub merged: u64,
     /// Rows that left quarantine.
     pub released: u64,
+    /// Of `rejected`: rows that a later row of the same key and cleaning stands for; they are not in quarantine.
+    pub superseded: u64,
+    /// Rows that were in quarantine before and left it, because a later row of their key fits.
+    pub corrected: u64,
+    /// Rows in quarantine afterwards.
+    pub standing: u64,
+    /// Why rows went to quarantine, by column.
+    pub quarantined: Vec<Quarantined>,
+    /// Cells of kept rows that are not as they were delivered, by column.
+    pub adjusted: Vec<Adjusted>,
     /// Version of the clean table.
     pub version: i64,
     /// True when everything was read again, not only what had come since the last cleaning.
@@ -50,6 +65,9 @@ struct Cursor {
     raw: i64,
     /// Hash of the definition and the zone: another one means to read it all again.
     definition: String,
+    /// Everything was quarantined, so the clean table stayed as it was: it waits for other rows or another definition.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    held: bool,
 }
 
 impl Warehouse {
@@ -60,13 +78,30 @@ impl Warehouse {
     /// `NotFound` for an unknown cleaning, `Invalid` for a wrong definition, else what reading and landing
     /// report. Calling again is safe.
     pub async fn clean(&self, name: &str) -> Result<CleanReport> {
-        Cleaning::new(self, name)?.run(false).await
+        self.clean_and_record(name, false).await
     }
 
     /// Reads the whole raw table again with the present definition, so that rows that now fit
     /// leave quarantine. Errors as [`Warehouse::clean`].
     pub async fn release(&self, name: &str) -> Result<CleanReport> {
-        Cleaning::new(self, name)?.run(true).await
+        self.clean_and_record(name, true).await
+    }
+
+    async fn clean_and_record(&self, name: &str, everything: bool) -> Result<CleanReport> {
+        let cleaning = Cleaning::new(self, name)?;
+        let started_at = self.clock().now();
+        let done = cleaning.run(everything).await;
+        runs::record(self, name, started_at, &done).await?;
+        done
+    }
+
+    /// Whether the table was cleaned by another definition than the one in force, so that the next cleaning reads all
+    /// of it again. Errors as [`Warehouse::clean`].
+    pub async fn is_clean_changed(&self, name: &str) -> Result<bool> {
+        let cleaning = Cleaning::new(self, name)?;
+        let mark = self.mark(&cleaning.table, &cleaning.stream).await?;
+        let known = mark.and_then(|mark| serde_json::from_value::<Cursor>(mark.cursor).ok());
+        Ok(known.is_some_and(|c| !c.definition.is_empty() && c.definition != cleaning.definition))
     }
 }
 
@@ -124,6 +159,9 @@ impl<'a> Cleaning<'a> {
         }
         // A kill between the two commits leaves the quarantine one step ahead.
         let torn = seq_of(&quarantine_mark) > seq_of(&mark);
+        if torn && !everything {
+            self.still_held(&quarantine_mark).await?;
+        }
         let known = mark.as_ref().and_then(|mark| serde_json::from_value::<Cursor>(mark.cursor.clone()).ok());
         let continued = known
             .filter(|cursor| !everything && !torn && cursor.definition == self.definition)
@@ -131,12 +169,17 @@ impl<'a> Cleaning<'a> {
         let Some(input) = self.input(continued).await? else {
             let snapshot = self.warehouse.snapshot(&self.table).await?;
             let version = snapshot.map_or(0, |snapshot| snapshot.version);
-            return Ok(CleanReport { version, already: true, ..CleanReport::default() });
+            let standing = self.standing().await?;
+            return Ok(CleanReport { version, already: true, standing, ..CleanReport::default() });
         };
         let mark = LoadMark {
             stream: self.stream.clone(),
             seq: seq_of(&mark).max(seq_of(&quarantine_mark)) + 1,
-            cursor: serde_json::json!(Cursor { raw: input.version, definition: self.definition.clone() }),
+            cursor: serde_json::json!(Cursor {
+                raw: input.version,
+                definition: self.definition.clone(),
+                held: false
+            }),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
         self.wash(input, mark).await
@@ -153,7 +196,7 @@ impl<'a> Cleaning<'a> {
             stream: self.stream.clone(),
             seq: seq + 1,
             // No definition has read anything, so the first rows are read from the beginning.
-            cursor: serde_json::json!(Cursor { raw: -1, definition: String::new() }),
+            cursor: serde_json::json!(Cursor { raw: -1, definition: String::new(), held: false }),
             operation: new_id(self.warehouse.clock().as_ref()),
         };
         let version = self.warehouse.publish(staged, Landing::Replace, mark).await?.version;
@@ -190,15 +233,24 @@ impl<'a> Cleaning<'a> {
         };
         let (kept, rejected) = futures::try_join!(stage_kept, self.warehouse.stage(&self.rejects, rejected))?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let ledger = std::mem::take(&mut *counts.ledger.lock().unwrap_or_else(PoisonError::into_inner));
         let mut report = CleanReport {
             read: count(&counts.read),
             kept: count(&counts.kept),
             rejected: count(&counts.rejected),
+            skipped: count(&counts.skipped),
             merged: count(&counts.kept).saturating_sub(kept.rows),
             full: input.full,
+            quarantined: ledger.quarantined,
+            adjusted: ledger.adjusted,
             ..CleanReport::default()
         };
-        report.released = self.publish_rejects(rejected, &input, mark.clone()).await?;
+        if input.full && report.kept == 0 && report.rejected > 0 {
+            self.warehouse.discard(kept).await;
+            return Err(self.hold(rejected, mark, &report).await?);
+        }
+        let new = std::mem::take(&mut *counts.keyed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.publish_rejects(rejected, &input, mark.clone(), &new, &mut report).await?;
         let how = match (input.full, self.spec.key.is_empty()) {
             (true, _) => Landing::Replace,
             (false, true) => Landing::Append,
@@ -213,18 +265,114 @@ impl<'a> Cleaning<'a> {
         Ok(report)
     }
 
-    /// Publishes the quarantine before the clean rows; how many rows left it.
-    async fn publish_rejects(&self, staged: Staged, input: &Input, mark: LoadMark) -> Result<u64> {
-        let present = self.warehouse.snapshot(&self.rejects).await?;
-        let before = present.as_ref().and_then(|snapshot| snapshot.rows()).unwrap_or(0);
-        let now = staged.rows;
-        if now == 0 && (!input.full || present.is_none()) {
+    /// Publishes the quarantine before the clean rows; rows that were corrected are not in it.
+    async fn publish_rejects(
+        &self,
+        staged: Staged,
+        input: &Input,
+        mark: LoadMark,
+        new: &[Keyed],
+        report: &mut CleanReport,
+    ) -> Result<()> {
+        let before = self.standing().await?;
+        let old = match input.full || self.spec.key.is_empty() {
+            true => Vec::new(),
+            false => corrected::standing(self.warehouse, &self.rejects).await?,
+        };
+        let new = if new.len() > WATCHED { &[] } else { new };
+        let gone = corrected::corrected(self.warehouse, &self.spec, input.raw.clone(), &old, new).await;
+        let gone = match gone {
+            Ok(gone) => gone,
+            Err(error) => {
+                self.warehouse.discard(staged).await;
+                return Err(error);
+            }
+        };
+        let superseded = new.iter().filter(|row| gone.contains(*row)).count() as u64;
+        let (came, mut how) = (staged.rows, if input.full { Landing::Replace } else { Landing::Append });
+        let staged = if gone.is_empty() {
+            staged
+        } else {
+            let rows = self.warehouse.context().read_table(staged.provider())?.execute_stream().await?;
+            let mut rows = rows.map_err(Error::from).boxed();
+            if !input.full
+                && let Some(standing) = self.warehouse.rows(&self.rejects).await?
+            {
+                rows = standing.chain(rows).boxed();
+            }
+            how = Landing::Replace;
+            let rows = corrected::without(rows, gone);
+            let first = stream::iter([Ok(RecordBatch::new_empty(reject::schema()))]);
+            let stay = self.warehouse.stage(&self.rejects, first.chain(rows).boxed()).await;
             self.warehouse.discard(staged).await;
-            return Ok(0);
+            stay?
+        };
+        let stay = if how == Landing::Append { before + staged.rows } else { staged.rows };
+        report.superseded = superseded;
+        let left = if input.full { came } else { before + came };
+        report.corrected = left.saturating_sub(stay).saturating_sub(superseded);
+        report.released = if input.full { before.saturating_sub(stay) } else { 0 };
+        report.standing = stay;
+        let nothing = staged.rows == 0 && (how == Landing::Append || before == 0);
+        if nothing {
+            self.warehouse.discard(staged).await;
+            return Ok(());
         }
-        let how = if input.full { Landing::Replace } else { Landing::Append };
         self.warehouse.publish(staged, how, mark).await?;
-        Ok(if input.full { before.saturating_sub(now) } else { 0 })
+        Ok(())
+    }
+
+    /// Rows in quarantine now.
+    async fn standing(&self) -> Result<u64> {
+        Ok(self.warehouse.snapshot(&self.rejects).await?.and_then(|s| s.rows()).unwrap_or(0))
+    }
+
+    /// Not one row fits: publishes the quarantine, so that people see why, and leaves the clean table as it is.
+    async fn hold(&self, rejects: Staged, mark: LoadMark, report: &CleanReport) -> Result<Error> {
+        if self.warehouse.snapshot(&self.table).await?.is_none() {
+            self.lay_out(mark.seq - 1).await?;
+        }
+        let mut cursor = mark.cursor.clone();
+        cursor["held"] = true.into();
+        let mark = LoadMark { seq: mark.seq + 1, cursor, ..mark };
+        self.warehouse.publish(rejects, Landing::Replace, mark).await?;
+        Ok(self.all_quarantined(Some(report)).await)
+    }
+
+    /// The same rows by the same definition as when all of them were quarantined.
+    async fn still_held(&self, quarantine: &Option<LoadMark>) -> Result<()> {
+        let cursor =
+            quarantine.as_ref().and_then(|m| serde_json::from_value::<Cursor>(m.cursor.clone()).ok());
+        let Some(cursor) = cursor.filter(|c| c.held && c.definition == self.definition) else {
+            return Ok(());
+        };
+        match self.warehouse.snapshot_since(&self.spec.from, cursor.raw).await? {
+            Since::Unchanged { .. } if self.standing().await? > 0 => Err(self.all_quarantined(None).await),
+            _ => Ok(()),
+        }
+    }
+
+    async fn all_quarantined(&self, report: Option<&CleanReport>) -> Error {
+        let rows = self.warehouse.snapshot(&self.table).await.ok().flatten().and_then(|s| s.rows());
+        let fate = match rows {
+            Some(rows) if rows > 0 => format!("{} keeps its last good version of {rows} rows", self.table),
+            _ => format!("{} stays empty", self.table),
+        };
+        let why = match report {
+            Some(report) => format!(
+                "all {} rows of {} went to quarantine: {}",
+                report.read,
+                self.spec.from,
+                told(&report.quarantined)
+            ),
+            None => format!("all rows of {} are in quarantine", self.spec.from),
+        };
+        Error::Check {
+            message: format!(
+                "{fate}: {why}. Correct the source or the cleaning; `guanlan quarantine show {}` lists them",
+                self.table
+            ),
+        }
     }
 
     /// Kept rows as a stream of the output columns, the newest row of each key only.
@@ -270,7 +418,9 @@ fn fingerprint(spec: &CleanSpec, zone: &str) -> Result<String> {
     bare.columns = bare
         .columns
         .iter()
-        .map(|(name, column)| (name.to_owned(), super::ColumnSpec { title: None, ..column.clone() }))
+        .map(|(name, column)| {
+            (name.to_owned(), super::ColumnSpec { title: None, titles: Default::default(), ..column.clone() })
+        })
         .collect();
     let text = serde_json::to_string(&(bare, zone, RULES))
         .map_err(|error| Error::invalid(format!("the cleaning cannot be written as JSON: {error}")))?;
@@ -278,4 +428,4 @@ fn fingerprint(spec: &CleanSpec, zone: &str) -> Result<String> {
 }
 
 /// Counts up when cleaning itself reads values in another way, so that tables are cleaned anew.
-const RULES: u32 = 1;
+const RULES: u32 = 2;

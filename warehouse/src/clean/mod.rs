@@ -14,14 +14,20 @@ mod flexible;
 mod moment;
 mod number;
 mod text;
+mod written;
 
 mod apply;
 mod check;
 mod column;
+mod ledger;
 mod reject;
+mod skip;
 mod target;
 
+mod corrected;
 mod job;
+mod quarantine;
+mod runs;
 mod versions;
 mod wash;
 
@@ -34,8 +40,11 @@ pub use apply::{Cleaned, apply};
 pub use check::check;
 pub use job::CleanReport;
 pub use kind::{DecimalSize, Kind};
+pub use ledger::{Adjusted, Quarantined, told};
 pub use ordered::Ordered;
 pub use reject::{Reason, Reject};
-pub use spec::{Amount, CleanSpec, CodeMap, ColumnSpec, Otherwise};
+pub(crate) use runs::{prepare, system_table};
+pub use spec::{Amount, CleanSpec, CodeMap, ColumnSpec, Otherwise, Replace, SkipRows, Split};
 pub(crate) use sql::{literal, quoted};
 pub use unit::{Interval, Money, Share, Unit};
+pub(crate) use written::{day, instant, scaled};

@@ -58,10 +58,30 @@ impl Format {
         if !text.contains('%') {
             return Err(format!("`{text}` is not a date format: it holds no `%`"));
         }
-        Ok(match plain(text) {
+        let format = match plain(text) {
             Some(tokens) => Format::Plain(tokens),
-            None => Format::Strftime(items),
-        })
+            None => Format::Strftime(items.clone()),
+        };
+        // One that cannot read what it writes itself would quarantine every row.
+        match format.reads_back(&items) {
+            true => Ok(format),
+            false => Err(format!(
+                "`{text}` can never be read as a date: it lacks the year, or says a part twice or in a way that is only written"
+            )),
+        }
+    }
+
+    fn reads_back(&self, items: &[Item<'static>]) -> bool {
+        // A day whose parts are all different, with two digits each.
+        let day = chrono::NaiveDate::from_ymd_opt(2027, 11, 23)
+            .and_then(|day| day.and_hms_micro_opt(13, 45, 56, 789_000));
+        let Some(moment) = day.map(|day| day.and_utc().fixed_offset()) else { return true };
+        let mut written = String::new();
+        use std::fmt::Write;
+        if write!(written, "{}", moment.format_with_items(items.iter())).is_err() {
+            return false;
+        }
+        self.read(&written).is_some()
     }
 
     /// Reads a text; None when the format does not fit all of it.
@@ -130,12 +150,13 @@ fn plain(format: &str) -> Option<Vec<Token>> {
     }
     let dated = |token| tokens.contains(&token);
     let year = dated(Token::Year) || dated(Token::ShortYear);
-    (year && dated(Token::Month) && dated(Token::Day)).then_some(tokens)
+    // A day without its month is none; a month or a year alone is its first day.
+    (year && (dated(Token::Month) || !dated(Token::Day))).then_some(tokens)
 }
 
 fn read_plain(tokens: &[Token], text: &str) -> Option<Moment> {
     let mut scan = Scan::new(text);
-    let (mut year, mut month, mut day) = (0, 0, 0);
+    let (mut year, mut month, mut day) = (0, 1, 1);
     let (mut hour, mut minute, mut second, mut fraction) = (0, 0, 0, 0);
     for token in tokens {
         match token {
@@ -167,6 +188,17 @@ fn read_plain(tokens: &[Token], text: &str) -> Option<Moment> {
     Some(Moment { micros: days * DAY_MICROS + time + fraction, offset: None })
 }
 
+/// The first day of a month or year that a text names without a day, such as `Nov 2026`.
+fn first_day(parsed: &Parsed) -> Option<chrono::NaiveDate> {
+    if parsed.day().is_some() || parsed.ordinal().is_some() || parsed.weekday().is_some() {
+        return None;
+    }
+    let year = parsed.year().or_else(|| Some(2000 + parsed.year_mod_100().filter(|two| *two < 69)?))?;
+    let weeks = parsed.week_from_sun().or(parsed.week_from_mon()).or(parsed.isoweek());
+    let month = if weeks.is_some() { None } else { Some(parsed.month().unwrap_or(1)) };
+    chrono::NaiveDate::from_ymd_opt(year, month?, 1)
+}
+
 fn read_strftime(items: &[Item<'static>], text: &str) -> Option<Moment> {
     let mut parsed = Parsed::new();
     chrono::format::parse(&mut parsed, text, items.iter()).ok()?;
@@ -174,7 +206,7 @@ fn read_strftime(items: &[Item<'static>], text: &str) -> Option<Moment> {
     if let Some(seconds) = parsed.timestamp() {
         return Some(Moment { micros: seconds.checked_mul(1_000_000)?, offset: Some(0) });
     }
-    let date = parsed.to_naive_date().ok()?;
+    let date = parsed.to_naive_date().ok().or_else(|| first_day(&parsed))?;
     let time = parsed.to_naive_time().unwrap_or_default();
     let micros = date.and_time(time).and_utc().timestamp_micros();
     Some(Moment { micros, offset: parsed.offset() })

@@ -1,5 +1,9 @@
 //! Exact numbers out of text: plain numbers, money as people write it, and unit factors.
 
+use std::borrow::Cow;
+
+use super::reject::Reason;
+
 /// `mantissa` × 10^-`scale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Number {
@@ -81,6 +85,7 @@ impl Read {
     /// Reads money and shares: `1,234.50`, `￥3.2万`, `1.5亿元`, `(300)`, `CNY -5`, `12.5%`.
     /// Thousands separators must stand in groups of three, otherwise `1,23` would become 123.
     pub(crate) fn amount(text: &str) -> Option<Self> {
+        let text = &*grouped_by_commas(text);
         let (bracketed, text) = match text.strip_prefix('(') {
             Some(inner) => (true, inner.strip_suffix(')')?.trim()),
             None => (false, text),
@@ -89,7 +94,15 @@ impl Read {
         let text = currency(text);
         let (after, text) = if before { (false, text) } else { sign(text) };
         let (number, used) = digits(text.as_bytes(), true)?;
-        let factor = magnitude(text.get(used..)?.trim())?;
+        let rest = text.get(used..)?.trim();
+        if let Some(sum) = in_words(number, rest) {
+            let negative = before || after;
+            if bracketed && negative {
+                return None;
+            }
+            return Some(Self { number: sum.negated(bracketed || negative), factor: Some((1, 1)) });
+        }
+        let factor = magnitude(rest)?;
         let negative = before || after;
         if bracketed && negative {
             return None;
@@ -108,6 +121,94 @@ impl Read {
     }
 }
 
+/// Spaces and apostrophes between digits, as `1 234.50` and `1'234.50` are written, as commas: the same rule of
+/// three digits holds for them.
+fn grouped_by_commas(text: &str) -> Cow<'_, str> {
+    const MARKS: [char; 5] = [' ', '\u{a0}', '\u{202f}', '\'', '’'];
+    if !text.contains(MARKS) {
+        return Cow::Borrowed(text);
+    }
+    let mut written = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut after_digit = false;
+    while let Some(c) = chars.next() {
+        let between = after_digit && chars.peek().is_some_and(char::is_ascii_digit);
+        written.push(if between && MARKS.contains(&c) { ',' } else { c });
+        after_digit = c.is_ascii_digit();
+    }
+    Cow::Owned(written)
+}
+
+/// `5元8角3分` and `12万3千`: a number of one unit, then others of ever smaller ones. None when only one unit stands
+/// there, which [`magnitude`] reads.
+fn in_words(first: Number, rest: &str) -> Option<Number> {
+    // In hundredths of a yuan.
+    const UNITS: [(&str, i128); 9] = [
+        ("万", 1_000_000),
+        ("萬", 1_000_000),
+        ("千", 100_000),
+        ("百", 10_000),
+        ("元", 100),
+        ("圆", 100),
+        ("块", 100),
+        ("角", 10),
+        ("分", 1),
+    ];
+    let (mut number, mut rest) = (first, rest);
+    let (mut sum, mut below, mut parts) = (0i128, i128::MAX, 0);
+    loop {
+        let (unit, cents) = UNITS.iter().find(|(unit, _)| rest.starts_with(unit))?;
+        let (value, exact) = number.scaled((i64::try_from(*cents).ok()?, 1), 0)?;
+        if !exact || *cents >= below {
+            return None;
+        }
+        (sum, below, parts) = (sum.checked_add(value)?, *cents, parts + 1);
+        rest = rest[unit.len()..].trim_start();
+        if rest.is_empty() || rest == "整" || (rest == "元" && below > 100) {
+            return (parts > 1).then_some(Number { mantissa: sum, scale: 2 });
+        }
+        let (next, used) = digits(rest.as_bytes(), false)?;
+        (number, rest) = (next, rest.get(used..)?);
+    }
+}
+
+/// A whole number written with an exponent and so many digits that a spreadsheet shortened it: `1.10101E+17` was an
+/// identity number of eighteen digits, of which six are left.
+pub(crate) fn is_shortened(text: &str) -> bool {
+    let Some((digits, power)) = text.split_once(['e', 'E']) else { return false };
+    let power = power.trim_start_matches('+').parse::<u32>();
+    digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
+        && power.is_ok_and(|power| power >= 11)
+}
+
+/// What would read a text that is no number: the beginning of an advice, for the reason of its reject.
+pub(crate) fn advice(text: &str) -> Option<Reason> {
+    let swapped: String = text
+        .chars()
+        .map(|c| match c {
+            '.' => ',',
+            ',' => '.',
+            other => other,
+        })
+        .collect();
+    let foreign = || {
+        let bare = text.trim_start_matches(['-', '−', '(']).trim_start();
+        let mark = bare.find(|c: char| c.is_ascii_digit()).map(|at| bare[..at].trim());
+        let coded = |mark: &str| mark.len() == 3 && mark.bytes().all(|b| b.is_ascii_uppercase());
+        mark.is_some_and(|mark| mark.ends_with(['$', '€', '£', '₩', '₽', '฿']) || coded(mark))
+    };
+    if text.contains(',') && Read::amount(text).is_none() && Read::amount(&swapped).is_some() {
+        return Some(Reason::DecimalComma);
+    }
+    if foreign() {
+        return Some(Reason::Currency);
+    }
+    if Read::amount(text).is_some() {
+        return Some(Reason::Amount);
+    }
+    matches!(text, "-" | "—" | "–" | "--" | "/" | "——").then_some(Reason::Dash)
+}
+
 fn power_of_ten(exponent: i32) -> Option<i128> {
     10i128.checked_pow(u32::try_from(exponent).ok()?)
 }
@@ -117,7 +218,8 @@ fn sign(text: &str) -> (bool, &str) {
     match text.as_bytes().first() {
         Some(b'-') => (true, text[1..].trim_start()),
         Some(b'+') => (false, &text[1..]),
-        Some(0xE2 | 0xEF) => match text.strip_prefix(['−', '－']) {
+        // A triangle is the minus of Japanese and many Chinese balance sheets.
+        Some(0xE2 | 0xEF) => match text.strip_prefix(['−', '－', '△', '▲']) {
             Some(rest) => (true, rest.trim_start()),
             None => (false, text),
         },
@@ -140,11 +242,11 @@ fn magnitude(suffix: &str) -> Option<Option<Factor>> {
         return Some(None);
     }
     let mut word = suffix;
-    for ending in ["整", "人民币", "RMB", "CNY", "元", "圆"] {
+    for ending in ["整", "人民币", "RMB", "CNY", "元", "圆", "块"] {
         word = word.strip_suffix(ending).unwrap_or(word).trim_end();
     }
     let times = match word {
-        "" => return Some(if suffix.ends_with(['元', '圆', '整']) { Some((1, 1)) } else { None }),
+        "" => return Some(if suffix.ends_with(['元', '圆', '整', '块']) { Some((1, 1)) } else { None }),
         "百" => 100,
         "千" | "k" | "K" => 1_000,
         "万" | "萬" | "w" | "W" => 10_000,
@@ -250,6 +352,15 @@ mod tests {
             ("1.2E+05", 120_000.0),
             ("0", 0.0),
             (".5", 0.5),
+            ("1 234.50", 1234.5),
+            ("1\u{a0}234\u{a0}567", 1_234_567.0),
+            ("1'234.50", 1234.5),
+            ("△300", -300.0),
+            ("5元8角", 5.8),
+            ("5元8角3分", 5.83),
+            ("12万3千", 123_000.0),
+            ("-1万2千元", -12_000.0),
+            ("3块", 3.0),
         ] {
             assert_eq!(amount(text), Some(value), "{text}");
         }
@@ -277,6 +388,13 @@ mod tests {
             "5 apples",
             ",5",
             "1,234,5",
+            "1 23",
+            "12'34",
+            "8角5元",
+            "3千4万",
+            "12万3",
+            "$5",
+            "HK$5",
         ] {
             assert_eq!(Read::amount(text), None, "{text}");
         }
@@ -303,6 +421,33 @@ mod tests {
         for text in ["0.1", "1234.5678", "-2.5", "1e22", "0.30000000000000004", "123456789012345678"] {
             let number = Number::plain(text).expect("a number");
             assert_eq!(number.float((1, 1)), text.parse::<f64>().expect("a float"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shortened_number_is_known_by_its_exponent() {
+        for text in ["1.10101E+17", "4.2e26", "-1E11"] {
+            assert!(is_shortened(text), "{text}");
+        }
+        for text in ["1e3", "1.20E+05", "110101199003070012", "1E-12", "abcE+17", "E17x"] {
+            assert!(!is_shortened(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_read_a_text_is_known() {
+        for (text, reason) in [
+            ("1.234,56", Some(Reason::DecimalComma)),
+            ("1234,5", Some(Reason::DecimalComma)),
+            ("HK$5", Some(Reason::Currency)),
+            ("USD 100", Some(Reason::Currency)),
+            ("-€5", Some(Reason::Currency)),
+            ("1,234.50", Some(Reason::Amount)),
+            ("3.2万", Some(Reason::Amount)),
+            ("—", Some(Reason::Dash)),
+            ("about 5", None),
+        ] {
+            assert_eq!(advice(text), reason, "{text}");
         }
     }
 }

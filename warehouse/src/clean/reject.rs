@@ -13,6 +13,12 @@ pub enum Reason {
     Missing,
     UnknownCode,
     NotANumber,
+    DecimalComma,
+    Currency,
+    Amount,
+    Dash,
+    Shortened,
+    NoMatch,
     NotWhole,
     TooLarge,
     NotABool,
@@ -28,6 +34,16 @@ impl Reason {
             Reason::Missing => "required value is missing",
             Reason::UnknownCode => "code is not in the map",
             Reason::NotANumber => "not a number",
+            Reason::DecimalComma => "not a number with a decimal point (`decimal: \",\"` reads it)",
+            Reason::Currency => {
+                "amount of another currency (`amount: {currencies: […]}` reads a column of it)"
+            }
+            Reason::Amount => "not a plain number (`amount: {}` reads it)",
+            Reason::Dash => "a dash (`null_values` or `zero_values` says what it means)",
+            Reason::Shortened => {
+                "a long number shortened to an exponent, its last digits are lost (export it as text)"
+            }
+            Reason::NoMatch => "the pattern of `extract` finds nothing",
             Reason::NotWhole => "not a whole number",
             Reason::TooLarge => "number is too large for the column",
             Reason::NotABool => "neither yes nor no",
@@ -61,6 +77,9 @@ pub struct Reject {
     pub also: Option<String>,
     /// The whole raw row as a JSON object.
     pub record: String,
+    /// The row's key where it could be read: its value, or a JSON list of several. A row of this key that arrives
+    /// later and fits stands for this one.
+    pub key: Option<String>,
 }
 
 pub(crate) const VALUE_CHARS: usize = 200;
@@ -77,6 +96,7 @@ pub(crate) fn schema() -> SchemaRef {
         text("also"),
         text("record"),
         Field::new("loaded_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true),
+        text("key"),
     ]))
 }
 
@@ -97,6 +117,7 @@ pub(crate) fn batch(rejects: &[Reject]) -> Result<RecordBatch, ArrowError> {
             text(|r| r.also.as_deref()),
             text(|r| Some(&r.record)),
             Arc::new(loaded.with_timezone("UTC")),
+            text(|r| r.key.as_deref()),
         ],
     )
 }

@@ -19,6 +19,9 @@ pub struct CleanSpec {
     pub title: Option<Title>,
     /// The raw table that is read, such as `raw.oa_approvals`.
     pub from: TableName,
+    /// Rows that are no data: totals, separators, repeated headers. They are counted as skipped, not quarantined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<SkipRows>,
     /// Output columns that identify a row. Of rows with the same key the last one stays; without
     /// a key every row stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -45,6 +48,23 @@ pub struct ColumnSpec {
     /// Name shown to readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
+    /// What values are called, such as `expense: { zh: 报销, en: Expense }`; others show as they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub titles: BTreeMap<String, Title>,
+    /// Signs taken off both ends before anything else is read, such as "`" of WeChat Pay's bills. (`="000123"`, as
+    /// spreadsheets protect a text, is always read as `000123`.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip: Option<String>,
+    /// Texts replaced by others, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replace: Vec<Replace>,
+    /// Keeps what this regular expression finds: its first group, or all of it where it has none. A text in which
+    /// it finds nothing goes to quarantine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extract: Option<String>,
+    /// Keeps one part of a text; a text with fewer parts has no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// Removes white space around text (full-width space too). On unless set to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trim: Option<bool>,
@@ -54,11 +74,17 @@ pub struct ColumnSpec {
     /// Texts that mean "no value". Typed columns read an empty text as no value anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_values: Option<Vec<String>>,
+    /// Texts that mean zero, such as the `—` of financial tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zero_values: Vec<String>,
+    /// Sign before the decimals: `,` reads `1.234,56` and `1 234,5`. A point if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<String>,
     /// Replaces codes by their meaning, before the type is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<CodeMap>,
-    /// Date and time formats tried in order (strftime), plus `excel` for Excel serial numbers.
-    /// ISO 8601 if absent.
+    /// Date and time formats tried in order (strftime), plus `excel` for Excel serial numbers. A period such as
+    /// `%Y-%m` or `%Y` is its first day. ISO 8601 if absent, also with 年月日, 上午 and 下午.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
     /// Time zone of times that carry none, such as `Asia/Shanghai`; the site's zone if absent.
@@ -84,6 +110,18 @@ impl ColumnSpec {
         self.from.as_deref().unwrap_or(name)
     }
 
+    /// Whether something about the column is said in texts, so that a typed source becomes text first.
+    pub(crate) fn reads_texts(&self) -> bool {
+        self.kind == Kind::Text
+            || self.map.is_some()
+            || self.null_values.is_some()
+            || !self.zero_values.is_empty()
+            || self.strip.is_some()
+            || !self.replace.is_empty()
+            || self.extract.is_some()
+            || self.split.is_some()
+    }
+
     pub(crate) fn trims(&self) -> bool {
         self.trim.unwrap_or(true)
     }
@@ -96,7 +134,54 @@ impl ColumnSpec {
 /// Reads money as people write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Amount {}
+pub struct Amount {
+    /// Signs and codes of the currency that the column holds, such as `["$", USD]` or `[HK$, HKD]`; those of yuan
+    /// if absent. An amount of any other currency goes to quarantine: it must not be added to these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub currencies: Vec<String>,
+}
+
+/// A text, or what a regular expression finds, and what takes its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replace {
+    /// The text replaced, wherever it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Or a regular expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What takes its place; `$1` is the first group of `pattern`. Nothing if absent.
+    #[serde(default)]
+    pub with: String,
+}
+
+/// Which part of a text is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// What stands between the parts, such as `/`.
+    pub by: String,
+    /// Number of the part, from 1; negative ones count from the end.
+    pub part: i32,
+}
+
+/// Rows that are not data, such as the totals below a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkipRows {
+    /// Source column that is looked at.
+    pub column: String,
+    /// Rows with one of these texts are left out (white space around them does not count).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// Rows in whose text this regular expression finds something are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Rows without a text in this column are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
+}
 
 /// Source codes and their meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

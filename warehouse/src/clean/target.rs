@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
+    StringBuilder, TimestampMicrosecondBuilder,
 };
 
 use super::civil::{DAY_MICROS, LocalClock, RANGE};
@@ -30,6 +30,10 @@ pub(crate) trait Target {
         Err(Reason::WrongType)
     }
     fn finish(&mut self) -> ArrayRef;
+    /// Rows whose value was rounded to fit; asked once, before [`Target::finish`].
+    fn rounded(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
 }
 
 impl Target for StringBuilder {
@@ -69,6 +73,9 @@ pub(crate) trait NumberBuilder {
     fn store(&mut self, number: Number, factor: Factor) -> Result<(), Reason>;
     fn store_float(&mut self, value: f64) -> Result<(), Reason>;
     fn done(&mut self) -> ArrayRef;
+    fn rounded(&mut self) -> Vec<usize> {
+        Vec::new()
+    }
 }
 
 impl<B: NumberBuilder> Target for Numbers<B> {
@@ -101,6 +108,10 @@ impl<B: NumberBuilder> Target for Numbers<B> {
 
     fn finish(&mut self) -> ArrayRef {
         self.builder.done()
+    }
+
+    fn rounded(&mut self) -> Vec<usize> {
+        self.builder.rounded()
     }
 }
 
@@ -161,12 +172,13 @@ pub(crate) struct Decimals {
     size: DecimalSize,
     /// 10^precision: every stored value is closer to zero.
     limit: u128,
+    rounded: Vec<usize>,
 }
 
 impl Decimals {
     pub(crate) fn new(size: DecimalSize, rows: usize) -> Self {
         let builder = Decimal128Builder::with_capacity(rows).with_data_type(Kind::Decimal(size).arrow());
-        Self { builder, size, limit: 10u128.pow(u32::from(size.precision.min(38))) }
+        Self { builder, size, limit: 10u128.pow(u32::from(size.precision.min(38))), rounded: Vec::new() }
     }
 }
 
@@ -176,9 +188,12 @@ impl NumberBuilder for Decimals {
     }
 
     fn store(&mut self, number: Number, factor: Factor) -> Result<(), Reason> {
-        let (value, _) = number.scaled(factor, self.size.scale).ok_or(Reason::TooLarge)?;
+        let (value, exact) = number.scaled(factor, self.size.scale).ok_or(Reason::TooLarge)?;
         if value.unsigned_abs() >= self.limit {
             return Err(Reason::TooLarge);
+        }
+        if !exact {
+            self.rounded.push(self.builder.len());
         }
         self.builder.append_value(value);
         Ok(())
@@ -192,6 +207,10 @@ impl NumberBuilder for Decimals {
 
     fn done(&mut self) -> ArrayRef {
         Arc::new(self.builder.finish())
+    }
+
+    fn rounded(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.rounded)
     }
 }
 

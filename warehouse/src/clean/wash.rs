@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, filter};
@@ -15,6 +15,8 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::apply::{Cleaned, Cleaner, FILE, LOADED_AT, ROW};
+use super::corrected::{Keyed, WATCHED};
+use super::ledger::Ledger;
 use super::reject::Reject;
 use crate::{Error, Result};
 
@@ -28,6 +30,26 @@ pub(super) struct Counts {
     pub(super) read: AtomicU64,
     pub(super) kept: AtomicU64,
     pub(super) rejected: AtomicU64,
+    /// Rows that the definition says are no data; they are not among `read`.
+    pub(super) skipped: AtomicU64,
+    pub(super) ledger: Mutex<Ledger>,
+    /// Quarantined rows with their keys, while there are not too many.
+    pub(super) keyed: Mutex<Vec<Keyed>>,
+}
+
+impl Counts {
+    fn note(&self, cleaned: &mut Cleaned) {
+        if cleaned.rejected.is_empty() && cleaned.rounded.is_empty() {
+            return;
+        }
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        cleaned.rejected.iter().for_each(|reject| ledger.reject(reject));
+        ledger.adjust(std::mem::take(&mut cleaned.rounded));
+        let mut keyed = self.keyed.lock().unwrap_or_else(PoisonError::into_inner);
+        if keyed.len() <= WATCHED {
+            keyed.extend(cleaned.rejected.iter().filter_map(super::corrected::keyed));
+        }
+    }
 }
 
 /// One partition of the raw table on its way through the cleaner. It runs once.
@@ -102,7 +124,13 @@ struct Step {
 
 impl Step {
     async fn run(&self, raw: &RecordBatch) -> Result<RecordBatch> {
-        let Cleaned { kept, rejected, fits } = self.cleaner.apply(raw)?;
+        let data = self.cleaner.data(raw)?;
+        let skipped = data.as_ref().map_or(0, |data| raw.num_rows() - data.num_rows());
+        self.counts.skipped.fetch_add(skipped as u64, Ordering::Relaxed);
+        let raw = data.as_ref().unwrap_or(raw);
+        let mut cleaned = self.cleaner.apply(raw)?;
+        self.counts.note(&mut cleaned);
+        let Cleaned { kept, rejected, fits, .. } = cleaned;
         self.counts.read.fetch_add(raw.num_rows() as u64, Ordering::Relaxed);
         self.counts.kept.fetch_add(kept.num_rows() as u64, Ordering::Relaxed);
         self.counts.rejected.fetch_add(rejected.len() as u64, Ordering::Relaxed);

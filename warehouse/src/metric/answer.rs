@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use access::Permission;
 use arrow::datatypes::SchemaRef;
-use futures::future::{BoxFuture, FutureExt, try_join_all};
-use store::{Timestamp, nearest};
+use futures::future::try_join_all;
+use store::Timestamp;
 
+use super::bounds::bounded;
 use super::bucket::{buckets, next_of};
-use super::compare::previous;
+use super::compare::{Before, previous};
 use super::compile::{Parts, compile};
 use super::formula::Formula;
-use super::grid::{Axis, Cell, Gap, Grid, Key, MAX_CELLS, Series};
-use super::query::{MetricAnswer, MetricQuery, MetricRow, Order};
-use super::spec::{Derived, MAX_DEPTH, Measure, MetricSpec};
+use super::grid::{Axis, Cell, Gap, Grid, Key, Known, MAX_CELLS, Series};
+use super::query::{Grain, MetricAnswer, MetricQuery, Order};
+use super::rows::{Rows, numeric};
+use super::span::Span;
+use super::spec::{Derived, Measure, MetricSpec};
+use super::{parts, titles};
 use crate::clean::quoted;
-use crate::{Calendar, Error, Range, Result, Session, TableName};
+use crate::{Calendar, Error, Range, Result, Session, TableName, Zone};
 
 /// Answers `ask` with the rights of the session, which must be one made by [`Session::metric`]: who
 /// may read metrics need not be allowed to write SQL.
@@ -25,24 +29,30 @@ use crate::{Calendar, Error, Range, Result, Session, TableName};
 /// what the session's queries report.
 pub(crate) async fn answer(session: &Session, ask: &MetricQuery) -> Result<MetricAnswer> {
     session.require(Permission::ReadMetrics, "read metrics")?;
+    bounded(ask)?;
     let warehouse = session.warehouse();
     let definitions = warehouse.definitions();
     let calendar = warehouse.calendar();
-    let asking = Asking {
-        session,
-        metrics: &definitions.metrics,
-        calendar,
-        now: warehouse.clock().now(),
-        previous: ask.compare.map(|compare| previous(ask, compare, calendar)),
+    let before = ask.compare.map(|compare| previous(ask, compare, calendar));
+    let asking = Asking { session, metrics: &definitions.metrics, calendar, now: warehouse.clock().now() };
+    let mut axis = asking.axis(ask, before)?;
+    let found = asking.metric(ask, before, &axis).await?;
+    let running = before.is_some() && asking.unpair_running(ask, &found, &mut axis);
+    let totals = match asking.needs_totals(ask) {
+        true => Some(asking.totals(ask).await?),
+        false => None,
     };
-    let axis = asking.axis(ask)?;
-    let found = asking.metric(ask, &axis, 0).await?;
+    let rows = Rows { ask, axis: &axis, now: asking.now, span: found.span, numeric: &found.numeric, totals }
+        .of(found.grid);
     Ok(MetricAnswer {
-        rows: asking.rows(ask, &axis, found.grid),
+        titles: titles::shown(&ask.metric, &ask.by, &rows, &definitions),
+        rows,
         as_of: found.as_of,
         tables: found.tables.into_iter().collect(),
         range: ask.range,
-        previous_range: asking.previous,
+        incomplete: before
+            .is_some_and(|before| running || (found.whole && found.span.begins_after_start(&before.range))),
+        previous_range: before.map(|before| before.range),
         query_id: found.query_id,
     })
 }
@@ -52,7 +62,6 @@ struct Asking<'a> {
     metrics: &'a BTreeMap<String, MetricSpec>,
     calendar: &'a Calendar,
     now: Timestamp,
-    previous: Option<Range>,
 }
 
 /// Values and where they come from.
@@ -61,54 +70,80 @@ struct Found {
     as_of: Option<Timestamp>,
     tables: BTreeSet<(TableName, i64)>,
     query_id: String,
+    span: Span,
+    /// See [`Known::whole`].
+    whole: bool,
+    /// For each dimension asked for whether it holds numbers.
+    numeric: Vec<bool>,
+    /// The period that rows stand for, where they do.
+    covers: Option<Grain>,
 }
 
 impl Asking<'_> {
-    fn axis(&self, ask: &MetricQuery) -> Result<Axis> {
-        let starts = |range: &Range| match ask.grain {
-            Some(grain) => buckets(range, grain, self.calendar),
-            None => Ok(vec![range.from]),
+    fn axis(&self, ask: &MetricQuery, before: Option<Before>) -> Result<Axis> {
+        let split = |range: &Range| -> Result<Vec<Range>> {
+            let Some(grain) = ask.grain else { return Ok(vec![*range]) };
+            let starts = buckets(range, grain, self.calendar)?;
+            Ok(starts
+                .into_iter()
+                .map(|from| Range { from, to: next_of(grain, from, self.calendar) })
+                .collect())
         };
-        Ok(Axis {
-            current: starts(&ask.range)?,
-            previous: self.previous.as_ref().map(starts).transpose()?.unwrap_or_default(),
+        let current = split(&ask.range)?;
+        let Some(before) = before else {
+            return Ok(Axis { current, ..Axis::default() });
+        };
+        let previous = split(&before.range)?;
+        let starts = |buckets: &[Range]| buckets.iter().map(|bucket| bucket.from).collect::<Vec<_>>();
+        let pairs = before.shift.pairs(ask.grain, &starts(&current), &starts(&previous), self.calendar);
+        Ok(Axis { current, previous, pairs })
+    }
+
+    /// The values of the metric asked for, each metric that it stands on asked once.
+    async fn metric(&self, ask: &MetricQuery, before: Option<Before>, axis: &Axis) -> Result<Found> {
+        let order = parts::in_order(&ask.metric, self.metrics)?;
+        let measured = order.iter().filter_map(|name| {
+            let spec = self.metrics.get(*name)?;
+            (!matches!(spec.measure, Measure::Derived(_))).then_some((*name, spec))
+        });
+        let found = try_join_all(measured.map(|(name, spec)| async move {
+            let ask = MetricQuery { metric: name.to_owned(), ..ask.clone() };
+            self.measured(spec, &ask, before, axis).await.map(|found| (name, found))
+        }));
+        let mut found: BTreeMap<&str, Found> = found.await?.into_iter().collect();
+        for name in order {
+            if let Some(Measure::Derived(derived)) = self.metrics.get(name).map(|spec| &spec.measure) {
+                let made = self.derived(name, derived, ask, &found, axis)?;
+                found.insert(name, made);
+            }
+        }
+        found.remove(ask.metric.as_str()).ok_or_else(|| {
+            Error::invalid(format!("metric `{}` has no value; run `guanlan check`", ask.metric))
         })
     }
 
-    fn metric<'b>(
-        &'b self,
-        ask: &'b MetricQuery,
-        axis: &'b Axis,
-        depth: usize,
-    ) -> BoxFuture<'b, Result<Found>> {
-        async move {
-            let Some(spec) = self.metrics.get(&ask.metric) else {
-                let near = nearest(&ask.metric, self.metrics.keys().map(String::as_str));
-                return Err(Error::NotFound {
-                    what: format!("metric `{}`", ask.metric),
-                    hint: near.map(|near| format!("did you mean `{near}`?")),
-                });
-            };
-            match &spec.measure {
-                Measure::Derived(_) if depth >= MAX_DEPTH => Err(Error::invalid(format!(
-                    "metric `{}` is derived from itself or over more than {MAX_DEPTH} levels",
-                    ask.metric
-                ))),
-                Measure::Derived(derived) => self.derived(derived, ask, axis, depth).await,
-                _ => self.measured(spec, ask, axis).await,
-            }
-        }
-        .boxed()
-    }
-
-    async fn measured(&self, spec: &MetricSpec, ask: &MetricQuery, axis: &Axis) -> Result<Found> {
+    async fn measured(
+        &self,
+        spec: &MetricSpec,
+        ask: &MetricQuery,
+        before: Option<Before>,
+        axis: &Axis,
+    ) -> Result<Found> {
         let table = spec.table.as_ref().ok_or_else(|| {
             Error::invalid(format!("metric `{}` has no `table`; run `guanlan check`", ask.metric))
         })?;
         let schema = self.schema(&ask.metric, table).await?;
-        let mut found =
-            Found { grid: Grid::default(), as_of: None, tables: BTreeSet::new(), query_id: String::new() };
-        for parts in self.scans(ask) {
+        let mut found = Found {
+            grid: Grid::default(),
+            as_of: None,
+            tables: BTreeSet::new(),
+            query_id: String::new(),
+            span: self.span(table, spec, ask.grain).await?,
+            whole: !spec.is_level(),
+            numeric: numeric(&ask.by, &schema),
+            covers: spec.covers,
+        };
+        for parts in scans(ask, before) {
             let compiled = compile(spec, ask, parts, &schema, self.calendar)?;
             let answer = self.session.sql(&compiled.sql).await?;
             if found.query_id.is_empty() {
@@ -129,8 +164,21 @@ impl Asking<'_> {
                 found.grid.add(batch, &compiled, axis)?;
             }
         }
-        found.grid.fill(gap(spec), axis, self.now, !ask.by.is_empty());
+        let known = self.known(ask, &found);
+        found.grid.fill(gap(spec), axis, &known, !ask.by.is_empty());
         Ok(found)
+    }
+
+    fn known(&self, ask: &MetricQuery, found: &Found) -> Known {
+        Known { span: found.span, now: self.now, silent: ask.silence_is_nothing, whole: found.whole }
+    }
+
+    /// From when to when the table's rows reach. What Guanlan records about itself has no statistics.
+    async fn span(&self, table: &TableName, spec: &MetricSpec, grain: Option<Grain>) -> Result<Span> {
+        let (Some(time), false) = (&spec.time, table.zone == Zone::System) else { return Ok(Span::Open) };
+        let snapshot = self.session.warehouse().snapshot(table).await?;
+        Ok(snapshot
+            .map_or(Span::Open, |snapshot| Span::of(&snapshot, time, grain, spec.covers, self.calendar)))
     }
 
     async fn schema(&self, metric: &str, table: &TableName) -> Result<SchemaRef> {
@@ -145,35 +193,25 @@ impl Asking<'_> {
         })
     }
 
-    /// One scan for both ranges, or two when they overlap: a row can stand in one part only.
-    fn scans(&self, ask: &MetricQuery) -> Vec<Parts> {
-        let current = Some(ask.range);
-        match self.previous {
-            None => vec![Parts { current, previous: None }],
-            Some(before) if before.to <= ask.range.from => vec![Parts { current, previous: Some(before) }],
-            Some(before) => {
-                vec![Parts { current, previous: None }, Parts { current: None, previous: Some(before) }]
-            }
-        }
-    }
-
-    async fn derived(
+    fn derived(
         &self,
+        name: &str,
         derived: &Derived,
         ask: &MetricQuery,
+        found: &BTreeMap<&str, Found>,
         axis: &Axis,
-        depth: usize,
     ) -> Result<Found> {
         let formula = Formula::parse(&derived.expression)
-            .map_err(|reason| Error::invalid(format!("metric `{}`: {reason}", ask.metric)))?;
-        let asks: Vec<MetricQuery> = derived
+            .map_err(|reason| Error::invalid(format!("metric `{name}`: {reason}")))?;
+        let parts: Vec<&Found> =
+            derived.metrics.values().filter_map(|metric| found.get(metric.as_str())).collect();
+        let keys: BTreeSet<&Key> = parts.iter().flat_map(|part| part.grid.series.keys()).collect();
+        let absent: Vec<Series> = derived
             .metrics
             .values()
-            .map(|metric| MetricQuery { metric: metric.clone(), ..ask.clone() })
+            .zip(&parts)
+            .map(|(metric, part)| self.absent(metric, axis, &self.known(ask, part)))
             .collect();
-        let parts = try_join_all(asks.iter().map(|ask| self.metric(ask, axis, depth + 1))).await?;
-        let keys: BTreeSet<&Key> = parts.iter().flat_map(|part| part.grid.series.keys()).collect();
-        let absent: Vec<Series> = derived.metrics.values().map(|metric| self.absent(metric, axis)).collect();
         let names: Vec<&str> = derived.metrics.keys().map(String::as_str).collect();
         let mut grid = Grid::default();
         for key in keys {
@@ -189,61 +227,69 @@ impl Asking<'_> {
             as_of: parts.iter().filter_map(|part| part.as_of).min(),
             tables: parts.iter().flat_map(|part| part.tables.iter().cloned()).collect(),
             query_id: parts
-                .into_iter()
-                .map(|part| part.query_id)
+                .iter()
+                .map(|part| &part.query_id)
                 .find(|id| !id.is_empty())
+                .cloned()
                 .unwrap_or_default(),
+            span: parts.iter().fold(Span::Open, |span, part| span.and(part.span)),
+            whole: parts.iter().any(|part| part.whole),
+            numeric: parts.first().map(|part| part.numeric.clone()).unwrap_or_default(),
+            covers: parts.iter().filter_map(|part| part.covers).max(),
         })
     }
 
     /// What a metric says of a group that it has no row of: nothing happened, or nothing is known.
-    fn absent(&self, metric: &str, axis: &Axis) -> Series {
+    fn absent(&self, metric: &str, axis: &Axis, known: &Known) -> Series {
         let mut grid = Grid::default();
         let gap = self.metrics.get(metric).map_or(Gap::Unknown, gap);
         let gap = if gap == Gap::ZeroWhereSeen { Gap::Unknown } else { gap };
-        grid.fill(gap, axis, self.now, false);
+        grid.fill(gap, axis, known, false);
         grid.series.into_values().next().unwrap_or_else(|| Series::empty(axis))
     }
 
-    fn rows(&self, ask: &MetricQuery, axis: &Axis, grid: Grid) -> Vec<MetricRow> {
-        let mut series: Vec<(Key, Series)> = grid.series.into_iter().collect();
-        let by_value = ask.order != Order::Time;
-        if by_value || (ask.limit.is_some() && ask.grain.is_some()) {
-            let ascending = ask.order == Order::ValueAsc;
-            series.sort_by(|a, b| ranked(a.1.total(), b.1.total(), ascending));
-        }
-        if let Some(limit) = ask.limit {
-            series.truncate(limit);
-        }
-        if !by_value {
-            series.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-        let mut rows = Vec::with_capacity(series.len() * axis.current.len());
-        for (key, series) in &series {
-            for at in 0..axis.current.len() {
-                rows.push(self.row(ask, axis, key, series, at));
+    /// Where rows are totals of whole periods, takes their counterpart from the buckets that end in a period which
+    /// still runs: its ten days would stand beside a whole month. Answers whether there were any.
+    fn unpair_running(&self, ask: &MetricQuery, found: &Found, axis: &mut Axis) -> bool {
+        let Some(unit) = found.covers else { return false };
+        let mut any = false;
+        for (bucket, pair) in axis.current.iter().zip(&mut axis.pairs) {
+            let last = bucket.to.min(ask.range.to) - chrono::TimeDelta::microseconds(1);
+            if next_of(unit, last.min(self.now), self.calendar) > self.now {
+                any |= pair.take().is_some();
             }
         }
-        if !by_value {
-            rows.sort_by_key(|row| row.time);
-        }
-        rows
+        any
     }
 
-    fn row(&self, ask: &MetricQuery, axis: &Axis, key: &Key, series: &Series, at: usize) -> MetricRow {
-        let cell = series.current[at].unwrap_or_default();
-        let (start, end) = match ask.grain {
-            Some(grain) => (axis.current[at], next_of(grain, axis.current[at], self.calendar)),
-            None => (ask.range.from, ask.range.to),
-        };
-        MetricRow {
-            time: ask.grain.map(|_| start),
-            by: key.clone(),
-            value: cell.value,
-            numerator: cell.numerator,
-            denominator: cell.denominator,
-            previous: series.previous.get(at).copied().flatten().and_then(|cell| cell.value),
-            partial: end > self.now || start < ask.range.from || end > ask.range.to,
+    /// Whether series have to be ranked by values that their buckets do not add up to.
+    fn needs_totals(&self, ask: &MetricQuery) -> bool {
+        let ranks =
+            ask.grain.is_some() && (ask.order != Order::Time || ask.limit.is_some()) && !ask.by.is_empty();
+        let measure = self.metrics.get(&ask.metric).map(|spec| &spec.measure);
+        ranks && !matches!(measure, Some(Measure::Count(_) | Measure::Sum(_)))
+    }
+
+    /// The value over the whole range of each series.
+    async fn totals(&self, ask: &MetricQuery) -> Result<BTreeMap<Key, Option<f64>>> {
+        let whole = MetricQuery { grain: None, compare: None, ..ask.clone() };
+        let axis = self.axis(&whole, None)?;
+        let found = self.metric(&whole, None, &axis).await?;
+        let value = |series: &Series| series.current.first().copied().flatten()?.value;
+        Ok(found.grid.series.into_iter().map(|(key, series)| (key, value(&series))).collect())
+    }
+}
+
+/// One scan for both ranges, or two when they overlap: a row can stand in one part only.
+fn scans(ask: &MetricQuery, before: Option<Before>) -> Vec<Parts> {
+    let now = Parts { current: Some(ask.range), previous: None, except: None };
+    match before {
+        None => vec![now],
+        Some(Before { range, except, .. }) if range.to <= ask.range.from => {
+            vec![Parts { previous: Some(range), except, ..now }]
+        }
+        Some(Before { range, except, .. }) => {
+            vec![now, Parts { current: None, previous: Some(range), except }]
         }
     }
 }
@@ -254,16 +300,6 @@ fn gap(spec: &MetricSpec) -> Gap {
         Measure::Latest(_) => Gap::ZeroWhereSeen,
         _ => Gap::Unknown,
     }
-}
-
-/// Known values first, then by value.
-fn ranked(a: Option<f64>, b: Option<f64>, ascending: bool) -> std::cmp::Ordering {
-    let order = match (a, b) {
-        (Some(a), Some(b)) if ascending => a.total_cmp(&b),
-        (Some(a), Some(b)) => b.total_cmp(&a),
-        _ => std::cmp::Ordering::Equal,
-    };
-    b.is_some().cmp(&a.is_some()).then(order)
 }
 
 fn combined(formula: &Formula, names: &[&str], parts: &[&Series], axis: &Axis) -> Series {

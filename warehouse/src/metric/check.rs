@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, Schema};
-use store::{Problem, Step, nearest};
+use store::{Problem, Step, limits, nearest};
 
 use super::formula::Formula;
 use super::predicate::predicate;
@@ -82,6 +82,18 @@ fn measure_problems(measure: &Measure, schema: Option<&Schema>) -> Vec<Problem> 
         Measure::Minimum(of) => ("minimum", column(&of.column, of.filter.as_deref(), true, schema)),
         Measure::Maximum(of) => ("maximum", column(&of.column, of.filter.as_deref(), true, schema)),
         Measure::Latest(of) => ("latest", column(&of.column, of.filter.as_deref(), true, schema)),
+        Measure::Last(of) => {
+            let mut parts = column(&of.column, of.filter.as_deref(), true, schema);
+            if of.by.is_empty() {
+                let problem = Problem::new("`last` needs the columns that tell apart what has a value each");
+                parts.push(problem.at_key("by").hint("write for example `by: [account]`"));
+            }
+            for (index, name) in of.by.iter().enumerate() {
+                let problem = schema.and_then(|schema| unknown(name, schema));
+                parts.extend(problem.map(|problem| problem.at_key("by").at_index(index)));
+            }
+            ("last", parts)
+        }
         Measure::Distinct(of) => ("distinct", column(&of.column, of.filter.as_deref(), false, schema)),
         Measure::Quantile(of) => {
             let mut parts = column(&of.column, of.filter.as_deref(), true, schema);
@@ -153,7 +165,7 @@ fn check_derived(
     match Formula::parse(&derived.expression) {
         Err(reason) => problems.push(at(Problem::new(reason)).at_key("expression")),
         Ok(formula) => {
-            for used in formula.names() {
+            for used in formula.names().collect::<BTreeSet<_>>() {
                 if !derived.metrics.contains_key(used) {
                     let problem = at(Problem::new(format!("`{used}` is not listed under `metrics`")));
                     let near = nearest(used, derived.metrics.keys().map(String::as_str));
@@ -165,6 +177,11 @@ fn check_derived(
                 }
             }
         }
+    }
+    let most = limits().filters;
+    if derived.metrics.len() > most {
+        let problem = Problem::new(format!("a derived metric stands on at most {most} metrics"));
+        problems.push(at(problem).at_key("metrics").hint("sum some of them up in a model"));
     }
     if derived.metrics.is_empty() {
         problems.push(at(Problem::new("a derived metric needs at least one metric")).at_key("metrics"));

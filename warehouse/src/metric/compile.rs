@@ -7,7 +7,7 @@ use store::nearest;
 use super::predicate::predicate;
 use super::query::{Filter, Grain, MetricQuery};
 use super::spec::{ColumnOf, CountOf, Measure, MetricSpec, Term};
-use crate::clean::{literal, quoted};
+use crate::clean::quoted;
 use crate::{Calendar, Error, Range, Result};
 
 /// Columns of the answer, in this order: `part` (0 the range, 1 the one compared to), `bucket`
@@ -24,6 +24,8 @@ pub(crate) struct Compiled {
 pub(crate) struct Parts {
     pub(crate) current: Option<Range>,
     pub(crate) previous: Option<Range>,
+    /// Time of the previous range that nothing is compared to.
+    pub(crate) except: Option<Range>,
 }
 
 /// Compiles a metric that reads a table. `schema` is the table's.
@@ -44,7 +46,7 @@ pub(crate) fn compile(
         from: format!("{}.{}", quoted(table.zone.as_str()), quoted(&table.name)),
         time: TimeColumn::of(time, schema)?,
         by: ask.by.iter().map(|name| column(spec, schema, name)).collect::<Result<_>>()?,
-        filters: ask.filters.iter().map(|filter| filtered(spec, schema, filter)).collect::<Result<_>>()?,
+        filters: filters(spec, ask, schema, calendar)?,
         grain: ask.grain,
         parts,
         calendar,
@@ -63,6 +65,10 @@ pub(crate) fn compile(
         }
         Measure::Latest(of) => {
             query.latest(&measure.number(&of.column)?, measure.filter(of.filter.as_deref())?)?
+        }
+        Measure::Last(of) => {
+            let keys: Vec<String> = of.by.iter().map(|name| measure.column(name)).collect::<Result<_>>()?;
+            query.last(&measure.number(&of.column)?, &keys, measure.filter(of.filter.as_deref())?)?
         }
         Measure::Count(of) => query.plain(&["count(*)".to_owned()], measure.filter(of.filter.as_deref())?)?,
         Measure::Quantile(of) => {
@@ -123,24 +129,26 @@ fn column(spec: &MetricSpec, schema: &Schema, name: &str) -> Result<String> {
     Ok(quoted(name))
 }
 
-fn filtered(spec: &MetricSpec, schema: &Schema, filter: &Filter) -> Result<String> {
-    let name = &filter.dimension;
-    known_dimension(spec, schema, name)?;
-    if filter.values.is_empty() {
-        // No value chosen keeps nothing, no value excluded keeps everything.
-        return Ok(if filter.exclude { "true".to_owned() } else { "false".to_owned() });
+/// Each predicate once: a page and a tile may ask for the same.
+fn filters(
+    spec: &MetricSpec,
+    ask: &MetricQuery,
+    schema: &Schema,
+    calendar: &Calendar,
+) -> Result<Vec<String>> {
+    let mut predicates: Vec<String> = Vec::with_capacity(ask.filters.len());
+    for filter in &ask.filters {
+        let predicate = filtered(spec, schema, filter, calendar)?;
+        if !predicates.contains(&predicate) {
+            predicates.push(predicate);
+        }
     }
-    let kind = schema.field_with_name(name)?.data_type();
-    let column = match kind {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => quoted(name),
-        _ => format!("CAST({} AS VARCHAR)", quoted(name)),
-    };
-    let values: Vec<String> = filter.values.iter().map(|value| literal(value)).collect();
-    let list = values.join(", ");
-    Ok(match filter.exclude {
-        false => format!("{column} IN ({list})"),
-        true => format!("({column} NOT IN ({list}) OR {column} IS NULL)"),
-    })
+    Ok(predicates)
+}
+
+fn filtered(spec: &MetricSpec, schema: &Schema, filter: &Filter, calendar: &Calendar) -> Result<String> {
+    known_dimension(spec, schema, &filter.dimension)?;
+    super::filter::predicate(filter, schema.field_with_name(&filter.dimension)?.data_type(), calendar)
 }
 
 /// Aggregates over columns that were looked up.
@@ -315,6 +323,41 @@ impl Select<'_> {
         ))
     }
 
+    /// The sum over the newest row of each key in each bucket (rows of one time count together). What the
+    /// question filters by is looked at afterwards: a key that has moved on is counted where it is now.
+    fn last(&self, value: &str, of: &[String], filter: Option<String>) -> Result<String> {
+        let keys: Vec<(String, &str)> = self.keys();
+        let partition: Vec<String> =
+            keys.iter().map(|(sql, _)| sql.clone()).chain(of.iter().cloned()).collect();
+        let named = keys.iter().map(|(sql, name)| format!("{sql} AS {name}"));
+        let by = self.by.iter().enumerate().map(|(at, sql)| format!("{sql} AS d{at}"));
+        let wanted = match self.filters.is_empty() {
+            true => "true".to_owned(),
+            false => self.filters.join(" AND "),
+        };
+        let inner: Vec<String> = named.chain(by).collect();
+        let outer: Vec<String> = keys
+            .iter()
+            .map(|(_, name)| (*name).to_owned())
+            .chain((0..self.by.len()).map(|at| format!("d{at}")))
+            .collect();
+        let ordinals: Vec<String> = (1..=outer.len()).map(|at| at.to_string()).collect();
+        let mut rows = vec![format!("({})", self.times()?)];
+        rows.extend(filter.map(|sql| format!("({sql})")));
+        Ok(format!(
+            "SELECT {}, sum(v) AS v FROM (SELECT {}, {value} AS v, ({wanted}) AS wanted, \
+             rank() OVER (PARTITION BY {} ORDER BY {} DESC) AS place FROM {} WHERE {}) r \
+             WHERE place = 1 AND wanted GROUP BY {}",
+            outer.join(", "),
+            inner.join(", "),
+            partition.join(", "),
+            self.time.sql,
+            self.from,
+            rows.join(" AND "),
+            ordinals.join(", "),
+        ))
+    }
+
     /// Part and bucket.
     fn keys(&self) -> Vec<(String, &'static str)> {
         let mut keys = vec![(self.part(), "part")];
@@ -346,11 +389,12 @@ impl Select<'_> {
     }
 
     fn times(&self) -> Result<String> {
-        let ranges: Vec<String> = [self.parts.current, self.parts.previous]
-            .iter()
-            .flatten()
-            .map(|range| format!("({})", self.time.within(range, self.calendar)))
-            .collect();
+        let within = |range: &Range| format!("({})", self.time.within(range, self.calendar));
+        let mut ranges: Vec<String> = self.parts.current.iter().map(within).collect();
+        ranges.extend(self.parts.previous.iter().map(|range| match &self.parts.except {
+            Some(except) => format!("({} AND NOT {})", within(range), within(except)),
+            None => within(range),
+        }));
         match ranges.is_empty() {
             true => Err(Error::invalid("a metric needs a range")),
             false => Ok(ranges.join(" OR ")),

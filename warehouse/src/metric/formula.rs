@@ -1,12 +1,20 @@
 //! Arithmetic of derived metrics: numbers, names, `+ - * /` and parentheses.
 
-/// A parsed expression.
+use store::limits;
+
+/// A parsed expression: its steps in the order in which they are computed. Flat, so that a long one neither
+/// recurses when it is evaluated nor when it is dropped.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Formula {
+pub(crate) struct Formula {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
     Number(f64),
     Name(String),
-    Negative(Box<Formula>),
-    Binary(Box<Formula>, Operator, Box<Formula>),
+    Negate,
+    Apply(Operator),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,51 +27,54 @@ pub(crate) enum Operator {
 
 /// Parentheses inside parentheses beyond this are no formula for people.
 const MAX_DEPTH: usize = 32;
+/// Characters of a wrong expression that its message repeats.
+const SHOWN: usize = 80;
 
 impl Formula {
     /// Err says what is wrong and at which character (1-based).
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut parser = Parser { text, at: 0, depth: 0 };
-        let formula = parser.sum()?;
+        let mut parser = Parser { text, at: 0, depth: 0, steps: Vec::new(), most: limits().terms };
+        parser.sum()?;
         parser.spaces();
         match parser.rest().chars().next() {
-            None => Ok(formula),
+            None => Ok(Self { steps: parser.steps }),
             Some(c) => Err(parser.wrong(&format!("`{c}` is not expected here"))),
         }
     }
 
     /// Names in the order in which they appear, repeated ones too.
-    pub(crate) fn names(&self) -> Vec<&str> {
-        match self {
-            Formula::Number(_) => Vec::new(),
-            Formula::Name(name) => vec![name],
-            Formula::Negative(inner) => inner.names(),
-            Formula::Binary(left, _, right) => {
-                let mut names = left.names();
-                names.extend(right.names());
-                names
-            }
-        }
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Name(name) => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// None when a name has no value or something is divided by zero.
     pub(crate) fn value(&self, of: &impl Fn(&str) -> Option<f64>) -> Option<f64> {
-        let value = match self {
-            Formula::Number(number) => *number,
-            Formula::Name(name) => of(name)?,
-            Formula::Negative(inner) => -inner.value(of)?,
-            Formula::Binary(left, operator, right) => {
-                let (left, right) = (left.value(of)?, right.value(of)?);
-                match operator {
-                    Operator::Plus => left + right,
-                    Operator::Minus => left - right,
-                    Operator::Times => left * right,
-                    Operator::Over if right == 0.0 => return None,
-                    Operator::Over => left / right,
+        let mut stack: Vec<f64> = Vec::with_capacity(8);
+        for step in &self.steps {
+            let value = match step {
+                Step::Number(number) => *number,
+                Step::Name(name) => of(name)?,
+                Step::Negate => -stack.pop()?,
+                Step::Apply(operator) => {
+                    let (right, left) = (stack.pop()?, stack.pop()?);
+                    match operator {
+                        Operator::Plus => left + right,
+                        Operator::Minus => left - right,
+                        Operator::Times => left * right,
+                        Operator::Over if right == 0.0 => return None,
+                        Operator::Over => left / right,
+                    }
                 }
+            };
+            if !value.is_finite() {
+                return None;
             }
-        };
-        value.is_finite().then_some(value)
+            stack.push(value);
+        }
+        stack.pop()
     }
 }
 
@@ -71,73 +82,90 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    steps: Vec<Step>,
+    /// So many steps are still a formula.
+    most: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn sum(&mut self) -> Result<Formula, String> {
+    fn sum(&mut self) -> Result<(), String> {
         self.chain(Self::product, &[('+', Operator::Plus), ('-', Operator::Minus)])
     }
 
-    fn product(&mut self) -> Result<Formula, String> {
+    fn product(&mut self) -> Result<(), String> {
         self.chain(Self::factor, &[('*', Operator::Times), ('/', Operator::Over)])
     }
 
     /// Operands joined by operators of one rank, from left to right.
     fn chain(
         &mut self,
-        operand: fn(&mut Self) -> Result<Formula, String>,
+        operand: fn(&mut Self) -> Result<(), String>,
         operators: &[(char, Operator)],
-    ) -> Result<Formula, String> {
-        let mut left = operand(self)?;
+    ) -> Result<(), String> {
+        operand(self)?;
         loop {
             self.spaces();
             let Some((_, operator)) = operators.iter().find(|(sign, _)| self.rest().starts_with(*sign))
             else {
-                return Ok(left);
+                return Ok(());
             };
             self.at += 1;
-            left = Formula::Binary(Box::new(left), *operator, Box::new(operand(self)?));
+            operand(self)?;
+            self.step(Step::Apply(*operator))?;
         }
     }
 
-    fn factor(&mut self) -> Result<Formula, String> {
+    fn factor(&mut self) -> Result<(), String> {
         self.spaces();
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(self.wrong("the expression is nested too deeply"));
         }
-        let formula = match self.rest().chars().next() {
+        match self.rest().chars().next() {
             Some('(') => {
                 self.at += 1;
-                let inner = self.sum()?;
+                self.sum()?;
                 self.spaces();
                 if !self.rest().starts_with(')') {
                     return Err(self.wrong("a `)` is missing"));
                 }
                 self.at += 1;
-                inner
             }
             Some('-') => {
                 self.at += 1;
-                Formula::Negative(Box::new(self.factor()?))
+                self.factor()?;
+                self.step(Step::Negate)?;
             }
-            Some(c) if c.is_ascii_digit() || c == '.' => self.number()?,
+            Some(c) if c.is_ascii_digit() || c == '.' => {
+                let number = self.number()?;
+                self.step(Step::Number(number))?;
+            }
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
-                Formula::Name(self.take(|c| c.is_ascii_alphanumeric() || c == '_').to_owned())
+                let name = self.take(|c| c.is_ascii_alphanumeric() || c == '_').to_owned();
+                self.step(Step::Name(name))?;
             }
             Some(c) => return Err(self.wrong(&format!("`{c}` is not expected here"))),
             None => return Err(self.wrong("the expression ends too early")),
-        };
+        }
         self.depth -= 1;
-        Ok(formula)
+        Ok(())
     }
 
-    fn number(&mut self) -> Result<Formula, String> {
+    fn step(&mut self, step: Step) -> Result<(), String> {
+        if self.steps.len() >= self.most {
+            return Err(format!(
+                "the expression has more than {} terms; split it into several metrics",
+                self.most
+            ));
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<f64, String> {
         let start = self.at;
         let text = self.take(|c| c.is_ascii_digit() || c == '.');
-        text.parse()
-            .map(Formula::Number)
-            .map_err(|_| format!("`{text}` at character {} is not a number", start + 1))
+        text.parse().map_err(|_| format!("`{text}` at character {} is not a number", start + 1))
     }
 
     fn take(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
@@ -157,7 +185,9 @@ impl<'a> Parser<'a> {
     }
 
     fn wrong(&self, what: &str) -> String {
-        format!("{what} (character {} of `{}`)", self.text[..self.at].chars().count() + 1, self.text)
+        let shown: String = self.text.chars().take(SHOWN).collect();
+        let more = if shown.len() < self.text.len() { "…" } else { "" };
+        format!("{what} (character {} of `{shown}{more}`)", self.text[..self.at].chars().count() + 1)
     }
 }
 
@@ -203,5 +233,21 @@ mod tests {
         assert!(Formula::parse("1.2.3").is_err());
         assert!(Formula::parse(&"(".repeat(1000)).is_err());
         assert!(Formula::parse(&"-".repeat(1000)).is_err());
+    }
+
+    #[test]
+    fn a_long_expression_is_refused_before_it_costs_anything_and_an_allowed_one_is_flat() {
+        for text in [
+            vec!["a"; 200_000].join("+"),
+            vec!["a"; 200_000].join("*"),
+            format!("{}a{}", "(".repeat(100_000), ")".repeat(100_000)),
+            "-".repeat(100_000),
+            format!("a{}", "-1".repeat(100_000)),
+        ] {
+            let error = Formula::parse(&text).expect_err("too long or too deep");
+            assert!(error.len() < 300, "{error}");
+        }
+        assert_eq!(value(&vec!["b"; 1_000].join("+")), Some(3_000.0));
+        assert_eq!(value(&vec!["a"; 1_000].join("-")), Some(6.0 - 999.0 * 6.0));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray, TimestampMicrosecondArray};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
-use chrono::{DateTime, NaiveDate, TimeDelta};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
@@ -198,10 +198,12 @@ where
 
 fn instant(micros: i64) -> Result<DateTime<chrono::Utc>> {
     DateTime::from_timestamp_micros(micros)
+        .filter(|t| (1..=9999).contains(&t.year()))
         .ok_or_else(|| DataFusionError::Execution(format!("{micros} µs is no time that the calendar knows")))
 }
 
 fn day(days: i32) -> Result<NaiveDate> {
     NaiveDate::from_epoch_days(days)
+        .filter(|day| (1..=9999).contains(&day.year()))
         .ok_or_else(|| DataFusionError::Execution(format!("day {days} is none that the calendar knows")))
 }

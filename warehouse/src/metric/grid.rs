@@ -8,16 +8,19 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicr
 use store::Timestamp;
 
 use super::compile::Compiled;
-use crate::{Error, Result};
+use super::span::Span;
+use crate::{Error, Range, Result};
 
 /// Values of the dimensions asked for.
 pub(crate) type Key = Vec<Option<String>>;
 
-/// Bucket starts of both ranges; one bucket each without a grain.
+/// The buckets of both ranges; one bucket each without a grain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Axis {
-    pub(crate) current: Vec<Timestamp>,
-    pub(crate) previous: Vec<Timestamp>,
+    pub(crate) current: Vec<Range>,
+    pub(crate) previous: Vec<Range>,
+    /// For each present bucket its counterpart among the previous ones.
+    pub(crate) pairs: Vec<Option<usize>>,
 }
 
 /// One value, with both sides when it is a ratio.
@@ -75,7 +78,7 @@ impl Grid {
                 None => 0,
                 Some(times) => {
                     let micros = times.as_primitive::<TimestampMicrosecondType>().value(row);
-                    match starts.binary_search_by_key(&micros, |start| start.timestamp_micros()) {
+                    match starts.binary_search_by_key(&micros, |bucket| bucket.from.timestamp_micros()) {
                         Ok(at) => at,
                         Err(_) => continue,
                     }
@@ -108,8 +111,8 @@ impl Grid {
         Ok(())
     }
 
-    /// Fills gaps up to `now`; what lies ahead stays unknown.
-    pub(crate) fn fill(&mut self, gap: Gap, axis: &Axis, now: Timestamp, split: bool) {
+    /// Fills gaps as far as anything is known; what lies ahead, or outside of the data, stays unknown.
+    pub(crate) fn fill(&mut self, gap: Gap, axis: &Axis, known: &Known, split: bool) {
         if !split && self.series.is_empty() {
             self.series.insert(Vec::new(), Series::empty(axis));
         }
@@ -119,22 +122,42 @@ impl Grid {
         let current = seen(|series| &series.current, axis.current.len());
         let previous = seen(|series| &series.previous, axis.previous.len());
         for series in self.series.values_mut() {
-            fill_cells(&mut series.current, &axis.current, &current, gap, now);
-            fill_cells(&mut series.previous, &axis.previous, &previous, gap, now);
+            fill_cells(&mut series.current, &axis.current, &current, gap, known);
+            fill_cells(&mut series.previous, &axis.previous, &previous, gap, known);
+            if known.whole {
+                // A bucket of which the data knows only the end is no base for a comparison.
+                for (cell, bucket) in series.previous.iter_mut().zip(&axis.previous) {
+                    if known.span.begins_after_start(bucket) {
+                        *cell = None;
+                    }
+                }
+            }
         }
     }
 }
 
-fn fill_cells(cells: &mut [Option<Cell>], starts: &[Timestamp], seen: &[bool], gap: Gap, now: Timestamp) {
-    for ((cell, start), seen) in cells.iter_mut().zip(starts).zip(seen) {
+/// What is known of a metric's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) span: Span,
+    pub(crate) now: Timestamp,
+    /// Time behind the last row counts as time in which nothing happened.
+    pub(crate) silent: bool,
+    /// The value of a bucket needs all of the bucket, as sums do and levels at its end do not.
+    pub(crate) whole: bool,
+}
+
+fn fill_cells(cells: &mut [Option<Cell>], buckets: &[Range], seen: &[bool], gap: Gap, known: &Known) {
+    for ((cell, bucket), seen) in cells.iter_mut().zip(buckets).zip(seen) {
+        let over = bucket.from < known.now && bucket.from < bucket.to;
         let zero = match gap {
-            Gap::Zero => *start < now,
+            Gap::Zero => over && !known.span.is_outside(bucket, known.silent),
             Gap::ZeroWhereSeen => *seen,
             Gap::Unknown => false,
         };
         // A sum over rows without a value is a sum over nothing.
-        let known = cell.is_some_and(|cell| cell.value.is_some());
-        if zero && !known {
+        let valued = cell.is_some_and(|cell| cell.value.is_some());
+        if zero && !valued {
             *cell = Some(Cell { value: Some(0.0), ..Cell::default() });
         }
     }

@@ -1,13 +1,16 @@
 //! One definition per number; every tile and rule asks here.
 //!
-//! A question becomes one SELECT (`compile`), its rows a grid of series and buckets (`grid`), the
-//! grid the rows of the answer (`answer`).
+//! A question is bounded (`bounds`) and becomes one SELECT (`compile`, `filter`), its rows a grid of series and
+//! buckets (`grid`) as far as the table's data reaches (`span`), the grid the rows of the answer (`answer`,
+//! `rows`). A derived metric joins the grids of the metrics it stands on (`parts`).
 
 mod query;
 mod spec;
 
+mod bounds;
 mod bucket;
 mod compare;
+mod filter;
 mod formula;
 mod function;
 mod predicate;
@@ -16,6 +19,10 @@ mod answer;
 mod check;
 mod compile;
 mod grid;
+mod parts;
+mod rows;
+mod span;
+mod titles;
 
 #[cfg(test)]
 mod tests;
@@ -26,5 +33,6 @@ pub use check::check;
 pub(crate) use function::functions;
 pub use query::{Compare, Filter, Grain, MetricAnswer, MetricQuery, MetricRow, Order};
 pub use spec::{
-    ColumnOf, CountOf, Derived, Direction, Measure, MetricSpec, MetricUnit, QuantileOf, Ratio, Term,
+    ColumnOf, CountOf, Derived, Direction, LastOf, Measure, MetricSpec, MetricUnit, QuantileOf, Ratio, Term,
 };
+pub use titles::titles;

@@ -6,8 +6,10 @@ use arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{Expr, visit_expressions};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use store::nearest;
+
+use crate::{bounded, on_large_stack};
 
 /// Functions that look at more than one row.
 const AGGREGATES: [&str; 12] = [
@@ -28,13 +30,19 @@ const AGGREGATES: [&str; 12] = [
 /// Reads a predicate and gives it back as SQL without anything around it. Err says why it is none
 /// and what to do: it must be one expression over single rows of one table.
 pub(crate) fn predicate(text: &str, schema: Option<&Schema>) -> Result<String, String> {
+    bounded(text).map_err(|problem| problem.to_string())?;
+    on_large_stack(|| within_bounds(text, schema))
+}
+
+fn within_bounds(text: &str, schema: Option<&Schema>) -> Result<String, String> {
     let dialect = GenericDialect {};
     let wrong = |error: &dyn std::fmt::Display| {
         let message = error.to_string();
+        let text: String = text.chars().take(200).collect();
         format!("`{text}` is not an SQL predicate: {}", message.trim_start_matches("sql parser error: "))
     };
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(50).try_with_sql(text).map_err(|error| wrong(&error))?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize().map_err(|error| wrong(&error))?;
+    let mut parser = Parser::new(&dialect).with_recursion_limit(50).with_tokens(tokens);
     let expr = parser.parse_expr().map_err(|error| wrong(&error))?;
     let next = parser.next_token();
     if next.token != Token::EOF {
@@ -133,6 +141,21 @@ mod tests {
             let error = predicate(text, Some(&schema())).expect_err(text);
             assert!(error.contains(reason), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_predicate_without_end_is_refused_before_it_is_parsed() {
+        for text in [
+            vec!["amount"; 200_000].join("+") + " > 1",
+            vec!["amount > 1"; 20_000].join(" or "),
+            "(".repeat(20_000),
+            "not ".repeat(20_000) + "true",
+        ] {
+            let error = predicate(&text, Some(&schema())).expect_err("too long");
+            assert!(error.len() < 200, "{error}");
+        }
+        let long = vec!["amount > 1"; 400].join(" or ");
+        assert!(predicate(&long, Some(&schema())).is_ok());
     }
 
     #[test]

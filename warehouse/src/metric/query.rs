@@ -1,10 +1,12 @@
 //! What is asked of a metric, and what comes back.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use store::Timestamp;
 
 use super::Period;
-use crate::{Range, TableName};
+use crate::{Range, TableName, Title};
 
 /// A question to a metric; dashboards and rules hold the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,6 +33,10 @@ pub struct MetricQuery {
     /// The calendar period that `range` was asked as: `Previous` is the one before it.
     #[serde(skip)]
     pub period: Option<Period>,
+    /// Time after the table's newest row counts as time in which nothing happened. Otherwise nothing is known
+    /// of it; a rule, however, has to report silence.
+    #[serde(skip)]
+    pub silence_is_nothing: bool,
 }
 
 impl MetricQuery {
@@ -46,6 +52,7 @@ impl MetricQuery {
             limit: None,
             order: Order::default(),
             period: None,
+            silence_is_nothing: false,
         }
     }
 }
@@ -55,8 +62,9 @@ impl MetricQuery {
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     pub dimension: String,
-    pub values: Vec<String>,
-    /// True: rows with these values are left out (rows without a value stay).
+    /// Values as answers write them, or as people do (`TRUE`, `1.50`, `2026/1/5`); None is "no value".
+    pub values: Vec<Option<String>>,
+    /// True: rows with these values are left out (rows without a value stay, unless None is among them).
     #[serde(default)]
     pub exclude: bool,
 }
@@ -81,7 +89,7 @@ pub enum Grain {
 pub enum Compare {
     /// The period of the same length just before.
     Previous,
-    /// The same dates a year before; by weeks the same weekdays, 52 weeks before.
+    /// The same dates a year before (29 February stands alone); by weeks the same weekdays, 52 weeks before.
     LastYear,
 }
 
@@ -105,6 +113,13 @@ pub struct MetricAnswer {
     pub tables: Vec<(TableName, i64)>,
     pub range: Range,
     pub previous_range: Option<Range>,
+    /// The comparison is incomplete: the data begins inside or after the range compared to, or that range holds
+    /// whole periods and the present one still runs. `previous` is then unknown where it would mislead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+    /// Dimension → value → what it is called, for values of the answer that have a title.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub titles: BTreeMap<String, BTreeMap<String, Title>>,
     /// Id in `system.queries`; of the first query when several were needed.
     pub query_id: String,
 }
@@ -116,13 +131,14 @@ pub struct MetricRow {
     pub time: Option<Timestamp>,
     /// Values of the dimensions asked for, in that order.
     pub by: Vec<Option<String>>,
-    /// None where nothing is known: no rows, or a ratio over zero.
+    /// None where nothing is known: no rows, a ratio over zero, or time before the table's first row or after
+    /// its last one.
     pub value: Option<f64>,
     /// Both sides of a ratio.
     pub numerator: Option<f64>,
     pub denominator: Option<f64>,
     /// The same bucket of the period compared to.
     pub previous: Option<f64>,
-    /// The bucket is not over yet, or the range cuts it.
+    /// The bucket is not over yet, the range cuts it, or the data begins inside it.
     pub partial: bool,
 }

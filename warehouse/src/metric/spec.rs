@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::query::Grain;
 use crate::clean::Ordered;
-use crate::{TableName, Title};
+use crate::{Naming, TableName, Title};
 
 /// One number: what is measured, over which time column, along which dimensions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +29,11 @@ pub struct MetricSpec {
     /// Columns of `table` by which the number can be split and filtered. A derived metric has
     /// the dimensions that all its metrics share; it may repeat some here for other titles.
     #[serde(default, skip_serializing_if = "Ordered::is_empty")]
-    pub dimensions: Ordered<Title>,
+    pub dimensions: Ordered<Naming>,
+    /// The time that one row stands for, where rows are totals of whole periods that begin at `time`: `month`
+    /// for a table of monthly totals. While such a period runs, it is not compared to a whole one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<Grain>,
     /// Unit of the value.
     #[serde(default)]
     pub unit: MetricUnit,
@@ -64,6 +69,9 @@ pub enum Measure {
     /// Semi-additive: the sum over the rows at the newest time inside each bucket. For stocks such
     /// as a backlog, which add up over departments but not over days.
     Latest(ColumnOf),
+    /// Semi-additive: the sum over the newest row of each key inside each bucket. For balances of which each
+    /// account writes at times of its own.
+    Last(LastOf),
     /// One aggregate divided by another over the same rows.
     Ratio(Ratio),
     /// Arithmetic over other metrics.
@@ -85,6 +93,19 @@ pub struct CountOf {
 pub struct ColumnOf {
     /// Column of the table.
     pub column: String,
+    /// SQL predicate over the table's columns; only rows for which it is true count.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+/// The newest value of each key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LastOf {
+    /// Column of the table.
+    pub column: String,
+    /// Columns that tell apart what each has a value of its own, such as `[account]`.
+    pub by: Vec<String>,
     /// SQL predicate over the table's columns; only rows for which it is true count.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
@@ -187,33 +208,62 @@ impl MetricSpec {
         tables
     }
 
-    /// Dimensions with titles: its own, or for a derived metric those that all its parts share.
-    pub fn dimensions(&self, all: &BTreeMap<String, MetricSpec>) -> Ordered<Title> {
-        self.shared_dimensions(all, 0)
+    /// True when the value is a level at the end of a bucket, which no earlier part of it adds to.
+    pub fn is_level(&self) -> bool {
+        matches!(self.measure, Measure::Latest(_) | Measure::Last(_))
     }
 
-    fn shared_dimensions(&self, all: &BTreeMap<String, MetricSpec>, depth: usize) -> Ordered<Title> {
+    /// Dimensions with titles: its own, or for a derived metric those that all its parts share.
+    pub fn dimensions(&self, all: &BTreeMap<String, MetricSpec>) -> Ordered<Title> {
+        self.split_by(all)
+            .iter()
+            .map(|(name, dimension)| (name.to_owned(), dimension.title.clone()))
+            .collect()
+    }
+
+    /// The same with the names of their values.
+    pub(crate) fn split_by(&self, all: &BTreeMap<String, MetricSpec>) -> Ordered<Naming> {
+        self.shared_dimensions(all, 0, &mut BTreeMap::new())
+    }
+
+    /// `known` keeps what was found of a part: parts of parts may be shared many times over.
+    fn shared_dimensions<'a>(
+        &'a self,
+        all: &'a BTreeMap<String, MetricSpec>,
+        depth: usize,
+        known: &mut BTreeMap<&'a str, Ordered<Naming>>,
+    ) -> Ordered<Naming> {
         let Measure::Derived(derived) = &self.measure else {
             return self.dimensions.clone();
         };
         if depth >= MAX_DEPTH {
             return Ordered::default();
         }
-        let parts: Vec<Ordered<Title>> = derived
-            .metrics
-            .values()
-            .filter_map(|name| all.get(name))
-            .map(|part| part.shared_dimensions(all, depth + 1))
-            .collect();
-        let Some((first, rest)) = parts.split_first() else {
-            return Ordered::default();
-        };
+        let names: BTreeSet<&str> =
+            derived.metrics.values().map(String::as_str).filter(|name| all.contains_key(*name)).collect();
+        for name in &names {
+            if !known.contains_key(name)
+                && let Some(part) = all.get(*name)
+            {
+                let shared = part.shared_dimensions(all, depth + 1, known);
+                known.insert(name, shared);
+            }
+        }
+        // The titles are those of the part that the expression's first name stands for.
+        let mut parts = derived.metrics.values().filter_map(|name| known.get(name.as_str()));
+        let Some(first) = parts.next() else { return Ordered::default() };
+        let rest: Vec<&Ordered<Naming>> = parts.collect();
         first
             .iter()
             .filter(|(name, _)| rest.iter().all(|other| other.contains(name)))
-            .map(|(name, title)| {
-                let title = self.dimensions.get(name).unwrap_or(title);
-                (name.to_owned(), title.clone())
+            .map(|(name, dimension)| {
+                let own = self.dimensions.get(name);
+                let titles = own.map(|own| &own.titles).filter(|titles| !titles.is_empty());
+                let shared = Naming {
+                    title: own.unwrap_or(dimension).title.clone(),
+                    titles: titles.unwrap_or(&dimension.titles).clone(),
+                };
+                (name.to_owned(), shared)
             })
             .collect()
     }

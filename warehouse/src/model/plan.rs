@@ -10,6 +10,7 @@ use store::{Problem, nearest};
 
 use super::check::in_file;
 use super::spec::{ModelSpec, Refresh};
+use crate::lineage::one_statement;
 use crate::{Error, TableName, references};
 
 /// Plans the SELECT with `$since` bound (None: NULL).
@@ -40,7 +41,8 @@ pub(super) async fn select(cx: &SessionContext, sql: &str) -> Result<LogicalPlan
     let mut state = cx.state();
     // Errors then know the line and column of the column they complain about.
     state.config_mut().options_mut().sql_parser.collect_spans = true;
-    let plan = state.create_logical_plan(sql).await?;
+    let statement = one_statement(sql).map_err(Error::into_datafusion)?;
+    let plan = state.statement_to_plan(statement).await?;
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)

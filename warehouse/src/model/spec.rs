@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Problem, Span};
 
-use crate::Title;
 use crate::clean::Ordered;
+use crate::{Naming, Title};
 
 /// One model: the table `mart.<name>` and the SQL that fills it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct ModelSpec {
     pub name: String,
     pub title: Title,
     pub description: Option<Title>,
-    pub columns: Ordered<Title>,
+    pub columns: Ordered<Naming>,
     pub refresh: Refresh,
     pub checks: Vec<Check>,
     /// The SELECT, without the header.
@@ -32,9 +32,9 @@ pub struct ModelHeader {
     /// What a row is and where it comes from.
     #[serde(default)]
     pub description: Option<Title>,
-    /// Titles of columns.
+    /// Titles of columns, and of their values.
     #[serde(default)]
-    pub columns: Ordered<Title>,
+    pub columns: Ordered<Naming>,
     /// Rebuild everything (default), or only what may have changed.
     #[serde(default)]
     pub refresh: Refresh,

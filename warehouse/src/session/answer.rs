@@ -1,22 +1,27 @@
-//! A running query: a stream that ends with its time, its cancellation, or its reader.
+//! A running query: its own task on the threads of queries makes the rows, its reader takes them. The reader is told
+//! of an end at once, even while a batch is under way.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
-use datafusion::logical_expr::LogicalPlan;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use store::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::budget::People;
-use super::{Query, audit};
+use super::Session;
+use super::audit::Outcome;
+use super::running::Running;
+use super::workers::caught;
 use crate::error::{Error, Result};
 use crate::table::TableName;
 use crate::warehouse::Warehouse;
@@ -25,6 +30,8 @@ use crate::warehouse::Warehouse;
 const COLLECTED: usize = 32 << 20;
 /// Batches that wait for the reader of [`Answer::detached`].
 const AHEAD: usize = 4;
+/// Batches that a query makes before its reader takes them.
+const MADE: usize = 2;
 
 /// The rows of a query, streaming, and what they stand on.
 pub struct Answer {
@@ -46,15 +53,20 @@ impl std::fmt::Debug for Answer {
 impl Answer {
     /// Up to `max_rows` rows in at most 32 MiB, and whether there were more. The rest is not computed.
     pub async fn collect(self, max_rows: usize) -> Result<(Vec<RecordBatch>, bool)> {
+        self.collect_within(max_rows, COLLECTED).await
+    }
+
+    /// Up to `max_rows` rows in at most `max_bytes`, and whether there were more. The rest is not computed.
+    pub async fn collect_within(self, max_rows: usize, max_bytes: usize) -> Result<(Vec<RecordBatch>, bool)> {
         let mut stream = self.stream;
         let (mut batches, mut rows, mut held) = (vec![], 0usize, 0usize);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(Error::from_datafusion)?;
-            let size = bytes(&batch);
+            let size = row_bytes(&batch);
             let mut room = max_rows - rows;
-            if held + size > COLLECTED {
+            if held + size > max_bytes {
                 // As many of its rows as fit on average.
-                room = room.min(batch.num_rows() * (COLLECTED - held) / size);
+                room = room.min(batch.num_rows().saturating_mul(max_bytes - held) / size);
             }
             if batch.num_rows() > room {
                 if room > 0 {
@@ -126,165 +138,194 @@ async fn pump(mut rows: SendableRecordBatchStream, reader: mpsc::Sender<Piece>, 
 }
 
 /// Bytes of the rows themselves. Batches are often slices of a large one, which each would count whole.
-fn bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| data_bytes(&column.to_data())).sum()
+pub fn row_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(column_bytes).sum()
 }
 
-fn data_bytes(data: &ArrayData) -> usize {
-    // Views share buffers that their slice does not count.
-    let shared = match data.data_type() {
-        DataType::Utf8View | DataType::BinaryView => data.buffers().iter().skip(1).map(|b| b.len()).sum(),
-        _ => 0,
-    };
-    let own = data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size());
-    own + shared
+fn column_bytes(column: &ArrayRef) -> usize {
+    // Values of views may share their bytes, and are written out for each.
+    if let Some(texts) = column.as_string_view_opt() {
+        return texts.lengths().map(|length| length as usize + 16).sum();
+    }
+    let data = column.to_data();
+    data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
 }
 
-impl Query {
-    /// Runs `work` within the query's time and until it is cancelled.
-    pub(crate) async fn within<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let timeout = self.warehouse.settings().timeout;
-        tokio::select! {
-            done = tokio::time::timeout(timeout.saturating_sub(self.started.elapsed()), work) => {
-                done.unwrap_or(Err(Error::Timeout { seconds: timeout.as_secs() }))
+/// What a query's task tells its reader.
+enum Told {
+    /// Planned and begun.
+    Begun(Begun),
+    Rows(RecordBatch),
+    Failed(Error),
+    End,
+}
+
+struct Begun {
+    schema: SchemaRef,
+    tables: Vec<(TableName, i64)>,
+    as_of: Option<Timestamp>,
+}
+
+/// Begins `sql` on the threads of queries and waits until its first row can be asked for.
+pub(super) async fn begin(session: &Session, running: Arc<Running>, sql: &str) -> Result<Answer> {
+    let warehouse = session.warehouse().clone();
+    let (teller, mut told) = mpsc::channel(MADE);
+    let (asked, sql) = (session.clone(), sql.to_owned());
+    let over = Over { warehouse: warehouse.clone(), running: running.clone() };
+    let task = async move {
+        let work = over.running.clone();
+        let made = caught(async {
+            tokio::select! {
+                biased;
+                () = work.cancel.cancelled() => Err(work.error()),
+                made = make(&asked, &work, &sql, &teller) => made,
             }
-            () = self.cancel.cancelled() => Err(Error::Cancelled),
+        });
+        let last = match made.await {
+            Ok(()) => Told::End,
+            Err(error) => Told::Failed(error),
+        };
+        // Nothing of the query runs any more: its turn and memory are free while the reader takes its time.
+        drop(over);
+        let _ = teller.send(last).await;
+    };
+    let task = AbortOnDropHandle::new(warehouse.workers().of(running.class)?.spawn(task));
+    let mut leaving = Leaving { warehouse, running: running.clone() };
+    let first = tokio::select! {
+        first = told.recv() => first,
+        () = running.cancel.cancelled() => Some(Told::Failed(running.error())),
+    };
+    let begun = match first {
+        Some(Told::Begun(begun)) => begun,
+        Some(Told::Failed(error)) => return Err(leaving.failed(error)),
+        Some(Told::Rows(_) | Told::End) | None => return Err(leaving.failed(Error::Cancelled)),
+    };
+    let stream = Reading {
+        told,
+        schema: begun.schema.clone(),
+        cancelled: Box::pin(running.cancel.clone().cancelled_owned()),
+        over: false,
+        leaving,
+        _task: task,
+    };
+    Ok(Answer {
+        id: running.id.clone(),
+        schema: begun.schema,
+        stream: Box::pin(stream),
+        tables: begun.tables,
+        as_of: begun.as_of,
+    })
+}
+
+/// Plans and runs; ends early when the reader has gone.
+async fn make(
+    session: &Session,
+    running: &Arc<Running>,
+    sql: &str,
+    reader: &mpsc::Sender<Told>,
+) -> Result<()> {
+    let _turn = session.warehouse().running().turn(running.class, &running.user).await?;
+    let context = session.context(running);
+    let plan = session.plan(&context, sql).await?;
+    let mut rows = context.execute_logical_plan(plan).await?.execute_stream().await?;
+    let touched = &running.touched;
+    let begun = Begun { schema: rows.schema(), tables: touched.tables(), as_of: touched.as_of() };
+    if reader.send(Told::Begun(begun)).await.is_err() {
+        return Ok(());
+    }
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(Error::from_datafusion)?;
+        if reader.send(Told::Rows(batch)).await.is_err() {
+            return Ok(());
         }
     }
+    Ok(())
+}
 
-    /// Records that the query failed before it had an answer.
-    pub(crate) fn failed(self, error: Error) -> Error {
-        let Query { id, warehouse, touched, mut record, started, .. } = self;
-        warehouse.ended(&id);
-        record.tables = touched.tables();
-        record.end(&warehouse, started, &Outcome::Failed(error.to_string()));
+/// Takes a query off the list of those that run, when its task ends or is dropped.
+struct Over {
+    warehouse: Warehouse,
+    running: Arc<Running>,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.warehouse.running().over(&self.running.id);
+    }
+}
+
+/// The reader's side: whatever happens to it, the query ends and leaves its row in the audit.
+struct Leaving {
+    warehouse: Warehouse,
+    running: Arc<Running>,
+}
+
+impl Leaving {
+    fn end(&mut self, outcome: &Outcome) {
+        self.running.finish(&self.warehouse, outcome);
+        self.running.cancel.cancel();
+    }
+
+    fn failed(&mut self, error: Error) -> Error {
+        self.end(&Outcome::Failed(error.to_string()));
         error
     }
-
-    /// Waits for a turn; people leave a few to the house.
-    async fn turn(&self) -> Result<Turn> {
-        let people = self.context.copied_config().get_extension::<People>();
-        let among_people = match people.filter(|_| !self.record.is_internal()) {
-            Some(people) => Some(people.0.clone().acquire_owned().await.map_err(|_| Error::Cancelled)?),
-            None => None,
-        };
-        Ok(Turn { _among_people: among_people, _among_all: self.warehouse.permit().await? })
-    }
-
-    /// Starts the plan.
-    pub(crate) async fn answer(self, plan: LogicalPlan) -> Result<Answer> {
-        let starting = async {
-            let turn = self.turn().await?;
-            let frame = self.context.execute_logical_plan(plan).await?;
-            Ok((turn, frame.execute_stream().await?))
-        };
-        let (turn, inner) = match self.within(starting).await {
-            Ok(started) => started,
-            Err(error) => return Err(self.failed(error)),
-        };
-        let Query { id, warehouse, touched, mut record, cancel, started, .. } = self;
-        let (tables, as_of) = (touched.tables(), touched.as_of());
-        record.tables = tables.clone();
-        let timeout = warehouse.settings().timeout;
-        let schema = inner.schema();
-        let guarded = Guarded {
-            inner: Some(inner),
-            schema: schema.clone(),
-            deadline: Box::pin(tokio::time::sleep(timeout.saturating_sub(started.elapsed()))),
-            cancelled: Box::pin(cancel.cancelled_owned()),
-            timeout,
-            rows: 0,
-            end: Some(End { id: id.clone(), warehouse, record, started, _turn: turn }),
-        };
-        Ok(Answer { id, schema, stream: Box::pin(guarded), tables, as_of })
-    }
 }
 
-/// A turn among the queries that run at the same time.
-struct Turn {
-    _among_people: Option<OwnedSemaphorePermit>,
-    _among_all: OwnedSemaphorePermit,
-}
-
-/// How a query ended.
-pub(crate) enum Outcome {
-    Done,
-    Failed(String),
-    /// The reader went away before the end.
-    Left,
-}
-
-/// What is to be done once, at the end.
-struct End {
-    id: String,
-    warehouse: Warehouse,
-    record: audit::Record,
-    started: Instant,
-    _turn: Turn,
-}
-
-struct Guarded {
-    /// Dropped at the end, so that its memory is free while the reader still holds the answer.
-    inner: Option<SendableRecordBatchStream>,
-    schema: SchemaRef,
-    deadline: Pin<Box<tokio::time::Sleep>>,
-    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
-    timeout: Duration,
-    rows: u64,
-    end: Option<End>,
-}
-
-impl Guarded {
-    fn end(&mut self, outcome: &Outcome) {
-        self.inner = None;
-        if let Some(mut end) = self.end.take() {
-            end.warehouse.ended(&end.id);
-            end.record.rows = self.rows;
-            end.record.end(&end.warehouse, end.started, outcome);
-        }
-    }
-
-    fn fail(&mut self, error: Error) -> Poll<Option<Result<RecordBatch, DataFusionError>>> {
-        self.end(&Outcome::Failed(error.to_string()));
-        Poll::Ready(Some(Err(error.into_datafusion())))
-    }
-}
-
-impl Stream for Guarded {
-    type Item = Result<RecordBatch, DataFusionError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
-        if this.cancelled.as_mut().poll(cx).is_ready() {
-            return this.fail(Error::Cancelled);
-        }
-        if this.deadline.as_mut().poll(cx).is_ready() {
-            let seconds = this.timeout.as_secs();
-            return this.fail(Error::Timeout { seconds });
-        }
-        match inner.poll_next_unpin(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(batch))) => {
-                this.rows += batch.num_rows() as u64;
-                Poll::Ready(Some(Ok(batch)))
-            }
-            Poll::Ready(Some(Err(error))) => this.fail(Error::from_datafusion(error)),
-            Poll::Ready(None) => {
-                this.end(&Outcome::Done);
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
-impl Drop for Guarded {
+impl Drop for Leaving {
     fn drop(&mut self) {
         self.end(&Outcome::Left);
     }
 }
 
-impl RecordBatchStream for Guarded {
+struct Reading {
+    told: mpsc::Receiver<Told>,
+    schema: SchemaRef,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    over: bool,
+    leaving: Leaving,
+    /// Dropped last; ends the task at its next pause.
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Reading {
+    fn fail(&mut self, error: Error) -> Poll<Option<Result<RecordBatch, DataFusionError>>> {
+        self.over = true;
+        Poll::Ready(Some(Err(self.leaving.failed(error).into_datafusion())))
+    }
+}
+
+impl Stream for Reading {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.over {
+            return Poll::Ready(None);
+        }
+        if this.cancelled.as_mut().poll(cx).is_ready() {
+            let error = this.leaving.running.error();
+            return this.fail(error);
+        }
+        match this.told.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Told::Rows(batch))) => {
+                this.leaving.running.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(batch)))
+            }
+            Poll::Ready(Some(Told::End)) => {
+                this.over = true;
+                this.leaving.end(&Outcome::Done);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Told::Failed(error))) => this.fail(error),
+            // The task went without a last word.
+            Poll::Ready(Some(Told::Begun(_)) | None) => this.fail(Error::Cancelled),
+        }
+    }
+}
+
+impl RecordBatchStream for Reading {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::Row;
 use store::{Metadata, Timestamp, from_micros, micros};
 
-use super::answer::Outcome;
+use super::running::Class;
 use crate::error::{Error, Result};
 use crate::system::SystemTable;
 use crate::table::TableName;
@@ -20,19 +20,28 @@ const TEXT: usize = 8 << 10;
 const KEPT: Duration = Duration::from_secs(90 * 86_400);
 const ROWS: i64 = 200_000;
 
+/// How a query ended.
+pub(crate) enum Outcome {
+    Done,
+    Failed(String),
+    /// The reader went away before the end.
+    Left,
+}
+
 /// One query, on its way into the metadata database.
+#[derive(Debug)]
 pub(crate) struct Record {
     id: String,
     user: String,
     text: String,
     started_at: Timestamp,
-    internal: bool,
+    class: Class,
     pub(crate) tables: Vec<(TableName, i64)>,
     pub(crate) rows: u64,
 }
 
 impl Record {
-    pub(crate) fn new(id: &str, who: &Principal, text: &str, now: Timestamp) -> Self {
+    pub(crate) fn new(id: &str, who: &Principal, class: Class, text: &str, now: Timestamp) -> Self {
         let mut cut = text.len().min(TEXT);
         while !text.is_char_boundary(cut) {
             cut -= 1;
@@ -42,15 +51,18 @@ impl Record {
             user: who.user.clone(),
             text: text[..cut].to_owned(),
             started_at: now,
-            internal: who.user == Principal::system().user,
+            class,
             tables: vec![],
             rows: 0,
         }
     }
 
-    /// A query of the house itself, not of a person.
-    pub(crate) fn is_internal(&self) -> bool {
-        self.internal
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Writes the row in the background. The house's own queries leave one only when they fail: thousands of
@@ -58,7 +70,7 @@ impl Record {
     pub(crate) fn end(&self, warehouse: &Warehouse, started: Instant, outcome: &Outcome) {
         let elapsed_ms = started.elapsed().as_millis() as i64;
         let (outcome, error) = match outcome {
-            Outcome::Done if self.internal => return,
+            Outcome::Done if self.class == Class::House => return,
             Outcome::Done => ("done", None),
             Outcome::Left => ("left", None),
             Outcome::Failed(error) => ("failed", Some(error.clone())),
@@ -74,8 +86,8 @@ impl Record {
             self.tables.iter().map(|(name, version)| format!("{name}@{version}")).collect();
         let db = warehouse.db().clone();
         let insert = sqlx::query(
-            "INSERT INTO queries (id, user_name, statement, started_at, elapsed_ms, row_count, outcome, error, tables)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO queries (id, user_name, statement, started_at, elapsed_ms, row_count, outcome, error, tables, origin)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
         )
         .bind(self.id.clone())
         .bind(self.user.clone())
@@ -85,7 +97,8 @@ impl Record {
         .bind(self.rows as i64)
         .bind(outcome)
         .bind(error)
-        .bind(names.join(" "));
+        .bind(names.join(" "))
+        .bind(self.class.word());
         // An answer may be dropped outside a runtime (at the very end of the program).
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
@@ -109,11 +122,11 @@ pub struct PastQuery {
     pub error: Option<String>,
 }
 
-/// The newest queries of one user.
+/// The newest queries that one user wrote; what pages asked in the user's name is in `system.queries`.
 pub(crate) async fn history(db: &Metadata, user: &str, limit: usize) -> Result<Vec<PastQuery>> {
     let rows = sqlx::query(
         "SELECT id, statement, started_at, elapsed_ms, row_count, outcome, error FROM queries
-         WHERE user_name = $1 ORDER BY started_at DESC, id DESC LIMIT $2",
+         WHERE user_name = $1 AND origin = 'person' ORDER BY started_at DESC, id DESC LIMIT $2",
     )
     .bind(user)
     .bind(limit.min(1000) as i64)
@@ -162,11 +175,13 @@ pub(crate) fn table() -> SystemTable {
         ("outcome", DataType::Utf8),
         ("error", DataType::Utf8),
         ("tables", DataType::Utf8),
+        // person: SQL that the user wrote; page: what a page or a metric question asked in the user's name.
+        ("origin", DataType::Utf8),
     ];
     SystemTable::new(
         "queries",
         &columns,
-        "SELECT id, user_name, statement, started_at, elapsed_ms, row_count, outcome, error, tables FROM queries
+        "SELECT id, user_name, statement, started_at, elapsed_ms, row_count, outcome, error, tables, origin FROM queries
          ORDER BY started_at DESC",
     )
 }

@@ -1,4 +1,4 @@
-//! What all queries together may use: memory, spill space, running at once.
+//! What all queries together may use: memory and spill space.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,29 +9,23 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
-use tokio::sync::Semaphore;
-
+use super::escape::Escapes;
+use super::functions::LongConstants;
+use super::not_in::NotIn;
 use super::yielding::Yielding;
 use crate::error::{Error, Result};
 use crate::lineage::CATALOGUE;
+use crate::memory;
 use crate::scan::Place;
 use crate::warehouse::Settings;
 
-/// Queries that run at the same time; more wait (their timeout runs meanwhile).
-pub(crate) const RUNNING: usize = 16;
-/// Of these, how many people may take: however busy they are, rules and upkeep of the house go on.
-pub(super) const PEOPLE: usize = RUNNING - 4;
 /// Footers of Parquet files kept in memory.
 const FOOTERS: usize = 64 << 20;
 const SPILL: u64 = 64 << 30;
 
-/// The turns of people. It travels with the base state that every query's own state begins as, so that all
-/// queries of a warehouse share it.
-pub(crate) struct People(pub(crate) Arc<Semaphore>);
-
 /// One environment for every query: they share the pool, the footer cache and the spill folder.
 pub(crate) fn environment(settings: &Settings, place: &Place) -> Result<Arc<RuntimeEnv>> {
-    let bytes = settings.memory_mib.max(16) << 20;
+    let bytes = memory::affordable(settings.memory_mib.max(16) << 20).max(16 << 20);
     // A greedy pool: fair pools refuse concurrent aggregations that would fit one after the other.
     let pool = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NonZeroUsize::MIN);
     let disk = match &settings.spill {
@@ -62,8 +56,7 @@ pub(crate) fn state(environment: Arc<RuntimeEnv>, settings: &Settings) -> Sessio
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_create_default_catalog_and_schema(false)
-        .with_default_catalog_and_schema(CATALOGUE, "mart")
-        .with_extension(Arc::new(People(Arc::new(Semaphore::new(PEOPLE)))));
+        .with_default_catalog_and_schema(CATALOGUE, "mart");
     let options = config.options_mut();
     // Tables hold plain Utf8; a cast should give the same type.
     options.sql_parser.map_string_types_to_utf8view = false;
@@ -76,6 +69,9 @@ pub(crate) fn state(environment: Arc<RuntimeEnv>, settings: &Settings) -> Sessio
         .with_config(config)
         .with_runtime_env(environment)
         .with_default_features()
+        .with_analyzer_rule(Arc::new(Escapes))
+        .with_analyzer_rule(Arc::new(NotIn))
+        .with_optimizer_rule(Arc::new(LongConstants::new()))
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .build()
 }

@@ -13,7 +13,9 @@ use datafusion::logical_expr::TableType;
 use datafusion::prelude::SessionContext;
 use store::Timestamp;
 
-use super::functions;
+use super::functions::{self, Limited};
+use super::running::Running;
+use super::share;
 use crate::error::Error;
 use crate::lineage::CATALOGUE;
 use crate::log::Snapshot;
@@ -39,13 +41,15 @@ impl Touched {
     }
 }
 
-/// A context that knows only `zones`. `partitions` overrides the parallelism.
+/// A context that knows only `zones`, for one query or, without one, for a job. `partitions` overrides the
+/// parallelism.
 pub(crate) fn open(
     warehouse: &Warehouse,
     zones: &[Zone],
     partitions: Option<usize>,
-) -> (SessionContext, Arc<Touched>) {
-    let touched = Arc::new(Touched::default());
+    query: Option<&Arc<Running>>,
+) -> SessionContext {
+    let touched = query.map(|query| query.touched.clone()).unwrap_or_default();
     let schemas = zones.iter().map(|zone| {
         let schema = ZoneSchema {
             zone: *zone,
@@ -62,13 +66,15 @@ pub(crate) fn open(
     if let Some(partitions) = partitions {
         config = config.with_target_partitions(partitions);
     }
-    let state = SessionStateBuilder::new_from_existing(base)
-        .with_config(config)
-        .with_catalog_list(Arc::new(catalogues))
-        .build();
-    let context = SessionContext::new_with_state(state);
+    let shared = base.runtime_env().clone();
+    let mut state = SessionStateBuilder::new_from_existing(base).with_catalog_list(Arc::new(catalogues));
+    if let Some(query) = query {
+        config.options_mut().extensions.insert(Limited(query.clone()));
+        state = state.with_runtime_env(share::environment(&shared, query));
+    }
+    let context = SessionContext::new_with_state(state.with_config(config).build());
     functions::register(&context, warehouse.calendar(), warehouse.clock().now());
-    (context, touched)
+    context
 }
 
 #[derive(Debug)]

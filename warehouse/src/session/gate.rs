@@ -7,21 +7,7 @@ use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
 
 use crate::error::{Error, Result};
 
-/// A statement longer than this is a mistake or an attack on the parser.
-const LONGEST: usize = 256 << 10;
-
 const HELP: &str = "write a SELECT; EXPLAIN, DESCRIBE and SHOW TABLES/COLUMNS are allowed too";
-
-/// Refuses an overlong text before anything reads it.
-pub(crate) fn length(sql: &str) -> Result<()> {
-    if sql.len() > LONGEST {
-        return Err(Error::refused(
-            format!("the statement is longer than {} KiB", LONGEST >> 10),
-            "load the list into a table and join it",
-        ));
-    }
-    Ok(())
-}
 
 /// `all`: the reader may see run-time figures (EXPLAIN ANALYZE shows row counts from before filters).
 pub(crate) fn admit(statement: &Statement, all: bool) -> Result<()> {

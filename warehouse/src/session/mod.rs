@@ -6,14 +6,18 @@ mod answer;
 pub(crate) mod audit;
 pub(crate) mod budget;
 mod catalogue;
+mod escape;
 pub(crate) mod functions;
 pub(crate) mod gate;
+mod not_in;
+mod running;
+mod share;
 #[cfg(test)]
 mod tests;
+mod workers;
 mod yielding;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use access::{Permission, Principal, decide};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -22,11 +26,14 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
 use store::nearest;
-use tokio_util::sync::CancellationToken;
 
-pub use answer::Answer;
-pub(crate) use catalogue::{Touched, open};
+pub use answer::{Answer, row_bytes};
+pub(crate) use catalogue::open;
+pub(crate) use running::Registry;
+use running::{Class, Running};
+pub(crate) use workers::Workers;
 
 use crate::catalog::TableInfo;
 use crate::error::{Error, Result};
@@ -34,30 +41,29 @@ use crate::lineage::{name_of, one_statement, tables_of};
 use crate::metric::{self, MetricAnswer, MetricQuery};
 use crate::table::{TableName, Zone};
 use crate::warehouse::Warehouse;
+use crate::words::distinct_names;
 
 /// Reading as one principal. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Session {
     warehouse: Warehouse,
     who: Principal,
+    class: Class,
     /// Set inside [`Session::metric`]: a metric's SQL is the house's own, so its reader need not hold RunSql.
     measuring: bool,
 }
 
-/// A query that has begun: its context, its id, its clock. Ends as an [`Answer`].
-pub(crate) struct Query {
-    pub(crate) id: String,
-    pub(crate) context: SessionContext,
-    pub(super) warehouse: Warehouse,
-    pub(super) touched: Arc<Touched>,
-    pub(super) record: audit::Record,
-    pub(super) cancel: CancellationToken,
-    pub(super) started: Instant,
-}
-
 impl Session {
     pub(crate) fn new(warehouse: Warehouse, who: &Principal) -> Self {
-        Self { warehouse, who: who.clone(), measuring: false }
+        let class = if who.user == Principal::system().user { Class::House } else { Class::Person };
+        Self { warehouse, who: who.clone(), class, measuring: false }
+    }
+
+    /// The same for what a page asks in its reader's name: it has turns of its own and does not appear in the
+    /// reader's history.
+    pub fn for_page(self) -> Self {
+        let class = if self.class == Class::Person { Class::Page } else { self.class };
+        Self { class, ..self }
     }
 
     pub fn who(&self) -> &Principal {
@@ -75,11 +81,10 @@ impl Session {
     /// [`Error::Timeout`], [`Error::Exhausted`]; the same kinds may come out of the stream.
     pub async fn sql(&self, sql: &str) -> Result<Answer> {
         self.require_sql()?;
-        let query = self.begin(sql);
-        match query.within(self.plan(&query.context, sql)).await {
-            Ok(plan) => query.answer(plan).await,
-            Err(error) => Err(query.failed(error)),
-        }
+        let id = store::new_id(self.warehouse.clock().as_ref());
+        let record = audit::Record::new(&id, &self.who, self.class, sql, self.warehouse.clock().now());
+        let running = Running::new(self.class, record, self.warehouse.settings().timeout);
+        answer::begin(self, self.warehouse.running().begin(running), sql).await
     }
 
     /// Answers a question about one number.
@@ -88,15 +93,19 @@ impl Session {
     /// [`Error::NotFound`] for an unknown metric, [`Error::Invalid`] for a question that does not fit it, and what
     /// [`Session::sql`] reports.
     pub async fn metric(&self, ask: &MetricQuery) -> Result<MetricAnswer> {
-        metric::answer(&Self { measuring: true, ..self.clone() }, ask).await
+        metric::answer(&Self { measuring: true, ..self.clone().for_page() }, ask).await
     }
 
     /// Plans without running: the columns that the statement would answer with.
     pub async fn check(&self, sql: &str) -> Result<SchemaRef> {
         self.require_sql()?;
-        let (context, _) = self.context();
-        let plan = self.plan(&context, sql).await?;
-        Ok(Arc::new(Schema::new(plan.schema().fields().clone())))
+        let (session, sql) = (self.clone(), sql.to_owned());
+        let planning = async move {
+            let context = open(&session.warehouse, &session.zones(), None, None);
+            let plan = session.plan(&context, &sql).await?;
+            Ok(Arc::new(Schema::new(plan.schema().fields().clone())))
+        };
+        self.warehouse.workers().run(self.class, planning).await
     }
 
     /// The tables that this principal may read.
@@ -120,29 +129,22 @@ impl Session {
         ))
     }
 
-    /// Begins a query under its text (for the audit), without permission checks beyond the zones.
-    pub(crate) fn begin(&self, text: &str) -> Query {
-        let (context, touched) = self.context();
-        let id = store::new_id(self.warehouse.clock().as_ref());
-        let record = audit::Record::new(&id, &self.who, text, self.warehouse.clock().now());
-        let cancel = self.warehouse.running(&id, &self.who.user);
-        Query {
-            id,
-            context,
-            warehouse: self.warehouse.clone(),
-            touched,
-            record,
-            cancel,
-            started: Instant::now(),
-        }
-    }
-
     fn zones(&self) -> Vec<Zone> {
         access::zones(&self.who).into_iter().filter_map(|z| z.parse().ok()).collect()
     }
 
-    fn context(&self) -> (SessionContext, Arc<Touched>) {
-        open(&self.warehouse, &self.zones(), None)
+    fn context(&self, query: &Arc<Running>) -> SessionContext {
+        // When many run, each takes fewer threads.
+        let settings = self.warehouse.settings();
+        let cores = settings
+            .partitions
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
+        let busy = self.warehouse.running().busy().max(1);
+        let partitions = match query.class {
+            Class::Person if busy > 1 => Some((cores / busy).max(1)),
+            _ => None,
+        };
+        open(&self.warehouse, &self.zones(), partitions, Some(query))
     }
 
     fn all(&self) -> bool {
@@ -150,11 +152,18 @@ impl Session {
     }
 
     async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-        gate::length(sql)?;
         let statement = one_statement(sql)?;
         gate::admit(&statement, self.all())?;
         self.known(&statement).await?;
-        let plan = context.state().statement_to_plan(statement).await?;
+        let plan = match context.state().statement_to_plan(statement).await {
+            // Other databases answer with two columns of one name; ours get a number.
+            Err(error) if error.strip_backtrace().contains("require unique expression names") => {
+                let mut statement = one_statement(sql)?;
+                distinct_names(&mut statement);
+                context.state().statement_to_plan(statement).await?
+            }
+            planned => planned?,
+        };
         let reading =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
@@ -165,10 +174,16 @@ impl Session {
     /// A table that exists but may not be read is "not found" too.
     async fn known(&self, statement: &Statement) -> Result<()> {
         let zones = self.zones();
+        // SHOW names all of the information schema by itself.
+        let shows = matches!(
+            statement,
+            Statement::Statement(inner)
+                if matches!(**inner, ast::Statement::ShowColumns { .. } | ast::Statement::ShowTables { .. })
+        );
         for reference in tables_of(statement)? {
             let Some(name) = name_of(&reference).map_err(|e| self.suggest(&reference, e))? else {
                 // The information schema finds its tables however their names are written.
-                if reference.table().eq_ignore_ascii_case("df_settings") && !self.all() {
+                if reference.table().eq_ignore_ascii_case("df_settings") && !self.all() && !shows {
                     return Err(Error::NotFound { what: format!("table {reference}"), hint: None });
                 }
                 continue;

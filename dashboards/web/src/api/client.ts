@@ -14,12 +14,18 @@ export class ApiError extends Error {
 
 let csrf = '';
 let onSignedOut: () => void = () => undefined;
+let onReach: (reached: boolean) => void = () => undefined;
 
 export function useCsrf(token: string): void {
   csrf = token;
 }
 export function whenSignedOut(action: () => void): void {
   onSignedOut = action;
+}
+
+/** Hears whether the server answered the latest request at all. */
+export function whenReached(action: (reached: boolean) => void): void {
+  onReach = action;
 }
 
 type Query = Record<string, string | number | null | undefined>;
@@ -63,8 +69,10 @@ export async function send(method: string, path: string, options: Options = {}):
     });
   } catch (cause) {
     if (options.signal?.aborted) throw new ApiError(0, { code: 'aborted' });
+    onReach(false);
     throw new ApiError(0, { code: 'offline', detail: String(cause) });
   }
+  onReach(true);
   if (response.ok) return response;
   const problem = await problemOf(response);
   if (response.status === 401 && path !== '/api/session') onSignedOut();

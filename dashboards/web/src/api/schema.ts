@@ -76,6 +76,8 @@ export interface Dashboard {
   filters: DimensionRef[];
   rows: Tile[][];
   problem?: ProjectProblem | null;
+  /** What stands below a problem: an older version of the page, or the tiles of this one that are right. */
+  served?: 'good_tiles' | 'last_good_version';
 }
 
 export interface DashboardAsk {
@@ -103,6 +105,8 @@ export interface LinePoint {
 }
 export interface LineSeries {
   key: string | null;
+  /** What the value is called, where it has a title. */
+  title?: Title;
   /** True for the curve of all values without a curve of their own. */
   other?: boolean;
   total: number | null;
@@ -110,6 +114,8 @@ export interface LineSeries {
 }
 export interface Bar {
   key: string | null;
+  /** What the value is called, where it has a title. */
+  title?: Title;
   value: number | null;
   previous: number | null;
 }
@@ -118,6 +124,8 @@ export interface TileColumn {
   title: Title;
   unit: Unit | null;
   kind: 'dimension' | 'metric';
+  /** Of a dimension: value → what it is called. */
+  titles?: Record<string, Title>;
 }
 export type Cell = string | number | boolean | null;
 export interface TileOk {
@@ -128,6 +136,8 @@ export interface TileOk {
   tables: TableStamp[];
   /** Page filters that the tile does not follow, because its metric lacks the dimension. */
   ignored_filters?: string[];
+  /** The data does not know all of what values would be compared to: no percentage may be shown. */
+  incomplete?: boolean;
   kpi?: { value: number | null; previous: number | null; target: number | null; spark: SparkPoint[] };
   line?: { grain: Grain; series: LineSeries[] };
   bar?: { bars: Bar[] };

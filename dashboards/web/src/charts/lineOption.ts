@@ -28,6 +28,7 @@ export function align(
   dark: boolean,
   only: string,
   rest = 'other',
+  called: (one: LineSeries) => string | null = (one) => one.key,
 ): Lines {
   const shown = series.slice(0, MAX_LINES + (series[MAX_LINES]?.other ? 1 : 0));
   const times = [...new Set(shown.flatMap((one) => one.points.map((p) => p.t)))].sort();
@@ -42,9 +43,9 @@ export function align(
       before[i] = point.prev ?? null;
       partial[i] = point.partial ?? false;
     }
-    const name = one.other ? rest : (one.key ?? only);
+    const name = one.other ? rest : (called(one) ?? only);
     // A line that is not split has no value of a dimension to take its colour from.
-    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(name, dark);
+    const colour = one.key === null && shown.length === 1 ? firstColour(dark) : palette.colour(one.other ? rest : (one.key ?? name), dark);
     return { name, colour, values, before: before.some((v) => v !== null) ? before : null, partial };
   });
   return { times, lines };
@@ -55,6 +56,14 @@ export function tail(line: Line): (number | null)[] {
   return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
 }
 
+/** Shares that all lie high are told apart only on a scale of their own; amounts are measured from nothing. */
+export function fromZero(lines: Line[], share: boolean): boolean {
+  const seen = lines.flatMap((line) => [...line.values, ...(line.before ?? [])]).filter((v) => v !== null);
+  if (!share || seen.length === 0) return true;
+  const low = Math.min(...seen);
+  return low < Math.max(...seen) / 2;
+}
+
 export function lineOption(
   { lines }: Lines,
   labels: string[],
@@ -62,6 +71,7 @@ export function lineOption(
   tick: (n: number) => string,
   compare: boolean,
   shown?: (i: number) => boolean,
+  share = false,
 ): ChartOption {
   const series: Series[] = [];
   const few = labels.length < 3;
@@ -104,5 +114,8 @@ export function lineOption(
       });
     }
   }
-  return timeOption(labels, series, ink, tick, true, shown);
+  const option = timeOption(labels, series, ink, tick, fromZero(lines, share), shown);
+  const top = Math.max(...lines.flatMap((line) => line.values.map((v) => v ?? 0)));
+  // No share is more than the whole, so neither is its axis.
+  return share && top <= 1 && top > 0.8 ? { ...option, yAxis: { ...option.yAxis, max: 1 } } : option;
 }

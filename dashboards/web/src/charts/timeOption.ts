@@ -19,7 +19,7 @@ export function timeOption(
   return {
     animation: false,
     backgroundColor: 'transparent',
-    textStyle: { fontFamily: 'inherit', color: ink.muted, fontSize: 12 },
+    textStyle: { fontFamily: ink.font, color: ink.muted, fontSize: 12 },
     aria: { enabled: false },
     grid: {
       left: 4,

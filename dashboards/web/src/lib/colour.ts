@@ -23,12 +23,16 @@ export interface ChartInk {
   card: string;
   accent: string;
   bad: string;
+  /** As the page has it: a chart measures its labels before it draws them. */
+  font: string;
 }
 /** The tokens of app.css that a chart needs as plain values. */
 export function chartInk(dark: boolean): ChartInk {
+  const font = typeof document === 'undefined' ? 'sans-serif' : getComputedStyle(document.body).fontFamily;
   return dark
     ? {
         dark,
+        font,
         ink: '#e7eaee',
         muted: '#9aa5b1',
         line: '#2a313a',
@@ -38,6 +42,7 @@ export function chartInk(dark: boolean): ChartInk {
       }
     : {
         dark,
+        font,
         ink: '#1b2129',
         muted: '#5b6572',
         line: '#dde2e8',

@@ -9,8 +9,9 @@ export interface Note {
 
 const NOTE_MS = 8_000;
 const MAX_NOTES = 3;
-const state = $state<{ link: LinkState; now: number; notes: Note[] }>({
+const state = $state<{ link: LinkState; reached: boolean; now: number; notes: Note[] }>({
   link: 'connecting',
+  reached: true,
   now: Date.now(),
   notes: [],
 });
@@ -19,7 +20,8 @@ let lastNote = 0;
 
 export const live = {
   get link(): LinkState {
-    return state.link;
+    // An event stream notices a cut line late; a request that found no server knows it at once.
+    return state.reached ? state.link : 'lost';
   },
   /** Server time in ms, moved on every few seconds. */
   get now(): number {
@@ -29,6 +31,9 @@ export const live = {
     return state.notes;
   },
 };
+export function setReached(reached: boolean): void {
+  state.reached = reached;
+}
 export function setLink(link: LinkState): void {
   state.link = link;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { addDays, ago, axisLabels, bucket, civil, clock, dateText, moment, spanText } from './time';
+import { addDays, ago, ahead, axisLabels, bucket, civil, clock, dateText, moment, spanText } from './time';
 
 const SH = 'Asia/Shanghai';
 it('reads the wall clock of the zone', () => {
@@ -22,7 +22,9 @@ it('leaves out what today makes plain', () => {
 it('tells distance in words', () => {
   const now = Date.parse('2026-11-24T04:00:00Z');
   expect(ago('2026-11-24T03:57:00Z', now, 'zh')).toBe('3分钟前');
-  expect(ago('2026-11-24T06:00:00Z', now, 'en')).toBe('in 2 hr.');
+  expect(ahead('2026-11-24T06:00:00Z', now, 'en')).toBe('in 2 hr.');
+  expect(ago('2026-11-24T04:00:06Z', now, 'en')).toBe('now');
+  expect(ahead('2026-11-24T03:00:00Z', now, 'en')).toBe('now');
 });
 it('labels buckets', () => {
   expect(bucket('2026-11-23T16:00:00Z', 'hour', 'zh', SH)).toBe('11月24日 00:00');

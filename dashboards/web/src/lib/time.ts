@@ -71,21 +71,25 @@ export function exactly(t: string | null | undefined, zone: string): string {
   const second = new Date(at).getUTCSeconds();
   return `${dateText(at, zone)} ${clock(t, zone)}:${two(second)} ${zone}`;
 }
-/** "3 分钟前" / "3 minutes ago", "in 2 hours". */
-export function ago(t: string | null | undefined, now: number, locale: Locale): string {
-  if (!t) return '—';
-  const seconds = Math.round((Date.parse(t) - now) / 1000);
+/** "3 分钟前" / "3 minutes ago". What has happened never lies ahead, whatever the two clocks say. */
+export const ago = (t: string | null | undefined, now: number, locale: Locale): string =>
+  t ? relative(Math.min(Date.parse(t), now) - now, locale) : '—';
+/** "2 小时后" / "in 2 hours"; what is due is due now. */
+export const ahead = (t: string | null | undefined, now: number, locale: Locale): string =>
+  t ? relative(Math.max(Date.parse(t), now) - now, locale) : '—';
+function relative(ms: number, locale: Locale): string {
+  const seconds = Math.round(ms / 1000);
   const steps: [number, Intl.RelativeTimeFormatUnit][] = [
     [86_400, 'day'],
     [3_600, 'hour'],
     [60, 'minute'],
     [1, 'second'],
   ];
-  const relative = new Intl.RelativeTimeFormat(tag(locale), { numeric: 'auto', style: 'short' });
+  const words = new Intl.RelativeTimeFormat(tag(locale), { numeric: 'auto', style: 'short' });
   for (const [size, unit] of steps) {
-    if (Math.abs(seconds) >= size) return relative.format(Math.trunc(seconds / size), unit);
+    if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);
   }
-  return relative.format(0, 'second');
+  return words.format(0, 'second');
 }
 
 /** The label of one bucket on an axis or in a table. */
@@ -109,7 +113,7 @@ export function bucket(t: string | number, grain: Grain, locale: Locale, zone: s
       ).format(at);
     case 'week': {
       const day = formatter(locale, zone, { month: 'short', day: 'numeric' }).format(at);
-      return locale === 'zh' ? `${day}周` : `wk ${day}`;
+      return locale === 'zh' ? `${c.month}/${c.day} 周` : `wk ${day}`;
     }
     case 'month':
       return formatter(

@@ -13,6 +13,8 @@ use crate::error::SourceError;
 /// Files listed per stream; more belong in folders with a narrower glob.
 const MOST_FILES: usize = 1_000_000;
 const MOST_FOLDERS: usize = 64;
+/// Links that are named.
+const MOST_LINKS: usize = 20;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,18 +24,60 @@ pub(super) struct Entry {
     pub(super) size: u64,
     /// Nanoseconds on local disk; a hash of time and etag in a store.
     pub(super) modified: i128,
+    /// When content or name last changed by the system's own clock, which no copy sets back, in nanoseconds; 0
+    /// in a store.
+    pub(super) changed: i128,
     /// Key in the object store; empty for local files.
     pub(super) key: Key,
 }
 
-/// Size and modification time, as compared with [`Entry`].
-pub(super) fn identity(path: &Path) -> std::io::Result<(u64, i128)> {
-    std::fs::metadata(path).map(|m| (m.len(), modified(&m)))
+/// What tells one state of a local file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    size: u64,
+    modified: i128,
+    changed: i128,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Stamp { size: meta.len(), modified: modified(meta), changed: changed(meta).0, inode: changed(meta).1 }
+    }
+
+    pub(super) fn is_of(&self, entry: &Entry) -> bool {
+        (self.size, self.modified, self.changed) == (entry.size, entry.modified, entry.changed)
+    }
+}
+
+/// The state of a regular file that really lies below a folder: behind no link, in no other place.
+///
+/// # Errors
+/// It is gone, or it is not such a file.
+pub(super) fn stamp(folder: &Path, path: &Path) -> std::io::Result<Stamp> {
+    let meta = std::fs::symlink_metadata(path)?;
+    let inside = path.canonicalize()?.starts_with(folder.canonicalize()?);
+    if !meta.is_file() || !inside {
+        return Err(std::io::Error::other("it is no regular file below the source's folder"));
+    }
+    Ok(Stamp::of(&meta))
 }
 
 fn modified(of: &Metadata) -> i128 {
     let since = of.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
     since.map_or(0, |d| d.as_nanos() as i128)
+}
+
+/// Time of the last change and number of the file.
+#[cfg(unix)]
+fn changed(of: &Metadata) -> (i128, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (i128::from(of.ctime()) * 1_000_000_000 + i128::from(of.ctime_nsec()), of.ino())
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> (i128, u64) {
+    (0, 0)
 }
 
 /// Half-written or private files of editors and office programs.
@@ -43,15 +87,16 @@ fn is_private(name: &str) -> bool {
         || [".part", ".tmp", ".crdownload", ".filepart"].iter().any(|end| name.ends_with(end))
 }
 
-/// Files below a local folder.
-pub(super) fn local(folder: &Path, glob: &Glob) -> Result<Vec<Entry>, SourceError> {
+/// Files below a local folder, and the links among them, which are not followed: whoever may drop a file must
+/// not choose what else is read.
+pub(super) fn local(folder: &Path, glob: &Glob) -> Result<(Vec<Entry>, Vec<String>), SourceError> {
     let shown = folder.display();
     if !folder.is_dir() {
         return Err(SourceError::never(format!(
             "there is no folder {shown}; create it or correct `path` (relative to the project folder)"
         )));
     }
-    let mut found = Vec::new();
+    let (mut found, mut links) = (Vec::new(), Vec::new());
     let mut waiting = vec![(folder.to_owned(), String::new(), 0)];
     while let Some((dir, prefix, depth)) = waiting.pop() {
         let entries = std::fs::read_dir(&dir).map_err(|e| {
@@ -69,21 +114,32 @@ pub(super) fn local(folder: &Path, glob: &Glob) -> Result<Vec<Entry>, SourceErro
             if is_private(&file_name) {
                 continue;
             }
-            if kind.is_dir() {
-                // Links to folders are not followed: they can form a ring.
+            if kind.is_symlink() {
+                let folder = glob.deep && std::fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
+                if (folder || glob.matches(&name)) && links.len() < MOST_LINKS {
+                    links.push(name);
+                }
+            } else if kind.is_dir() {
                 if glob.deep && depth < MOST_FOLDERS {
                     waiting.push((entry.path(), format!("{name}/"), depth + 1));
                 }
             } else if glob.matches(&name)
-                && let Ok(meta) = std::fs::metadata(entry.path())
+                && let Ok(meta) = std::fs::symlink_metadata(entry.path())
                 && meta.is_file()
             {
-                found.push(Entry { size: meta.len(), modified: modified(&meta), key: Key::default(), name });
+                found.push(Entry {
+                    size: meta.len(),
+                    modified: modified(&meta),
+                    changed: changed(&meta).0,
+                    key: Key::default(),
+                    name,
+                });
             }
             check_count(found.len(), &shown)?;
         }
     }
-    Ok(sorted(found))
+    links.sort();
+    Ok((sorted(found), links))
 }
 
 fn check_count(count: usize, place: &dyn std::fmt::Display) -> Result<(), SourceError> {
@@ -121,7 +177,7 @@ pub(super) async fn remote(
         let mut wide = [0u8; 16];
         wide[11..].copy_from_slice(&tag);
         let modified = i128::from(object.last_modified.timestamp_millis()) << 40 | i128::from_be_bytes(wide);
-        found.push(Entry { name, size: object.size, modified, key: object.location });
+        found.push(Entry { name, size: object.size, modified, changed: 0, key: object.location });
         check_count(found.len(), &folder)?;
     }
     Ok(sorted(found))

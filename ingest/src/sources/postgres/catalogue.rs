@@ -35,6 +35,8 @@ pub(super) struct Column {
     pub(super) wire: Wire,
     /// NOT NULL.
     pub(super) required: bool,
+    /// May hold more than one value may have.
+    large: bool,
 }
 
 impl Column {
@@ -59,17 +61,66 @@ impl Column {
             },
             _ => (Wire::Cast, Kind::Text),
         };
-        Column { name, kind, wire, required }
+        let bounded = modifier >= 0 && matches!(type_name, "varchar" | "bpchar");
+        let large = !bounded
+            && match wire {
+                Wire::Text => type_name != "name",
+                Wire::Jsonb | Wire::Bytea => true,
+                Wire::Cast => !SMALL.contains(&type_name),
+                _ => false,
+            };
+        Column { name, kind, wire, required, large }
     }
 
-    /// The column in the SELECT list.
-    pub(super) fn expression(&self) -> String {
+    fn expression(&self) -> String {
         let name = column(&self.name, '"');
         match self.wire {
             Wire::Cast => format!("{name}::text"),
             _ => name,
         }
     }
+
+    /// Told from the stored size where that says enough: it is compressed at most a hundredfold.
+    fn is_too_large(&self) -> String {
+        let name = column(&self.name, '"');
+        let most = store::limits().value_bytes;
+        match self.wire {
+            Wire::Bytea => format!("octet_length({name}) > {most}"),
+            _ => format!(
+                "(pg_column_size({name}) > {} AND octet_length({name}::text) > {most})",
+                (most / 256).min(1 << 16)
+            ),
+        }
+    }
+}
+
+/// Types that travel as text and are short.
+const SMALL: [&str; 17] = [
+    "numeric", "inet", "cidr", "macaddr", "macaddr8", "interval", "time", "timetz", "money", "oid", "point",
+    "box", "lseg", "line", "circle", "pg_lsn", "char",
+];
+
+/// The SELECT list: the columns, then the places of those whose value is too large and stays at the server, as
+/// text with commas.
+pub(super) fn list(columns: &[Column]) -> String {
+    let mut list: Vec<String> = columns
+        .iter()
+        .map(|c| match c.large {
+            true => format!("CASE WHEN {} THEN NULL ELSE {} END", c.is_too_large(), c.expression()),
+            false => c.expression(),
+        })
+        .collect();
+    let flags: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| c.large)
+        .map(|(i, c)| format!("CASE WHEN {} THEN '{i}' END", c.is_too_large()))
+        .collect();
+    list.push(match flags.is_empty() {
+        true => "NULL::text".into(),
+        false => format!("nullif(concat_ws(',', {}), '')", flags.join(", ")),
+    });
+    list.join(", ")
 }
 
 /// Digits behind the point of a constrained numeric that fits 38 digits.

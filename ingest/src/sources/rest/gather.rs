@@ -7,23 +7,30 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::Clock;
 
 use crate::error::SourceError;
 use crate::formats::columns::TextColumns;
+use crate::formats::json::value::Raw;
 use crate::formats::json::{Shape, text};
+use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::sources::spool::{Spool, failed};
-use crate::sources::sql::columns::{Cells, Kind, Table};
-use crate::sources::sql::seen::{MOST_SEEN, back, landed, micros};
+use crate::sources::sql::columns::{Cells, Kind, Table, rejected_rows};
+use crate::sources::sql::moment::{back, micros};
+use crate::sources::sql::seen::{MOST_SEEN, check_overlap, landed};
 use crate::spec::{JsonPath, ModeSpec, StreamSpec};
 
 /// Records on disk per read.
 const MOST_BYTES: u64 = 8 << 30;
 /// Records of an upsert without a cursor that land together: their keys are kept in memory.
 const PART_ROWS: usize = 2_000_000;
+
+/// Characters kept of an entry that is no record, and bytes of all of them.
+const ASIDE_TEXT: usize = 64 << 10;
+const MOST_ASIDE: usize = 64 << 20;
 
 /// Why sending stopped.
 pub(super) enum Halt {
@@ -62,9 +69,12 @@ pub(super) struct Gather {
     part_rows: usize,
     whole: bool,
     kept: u64,
-    odd: u64,
+    /// Records that cannot be kept: why, and their text.
+    aside: (Vec<String>, Vec<String>),
+    aside_bytes: usize,
     nulls: u64,
     total: u64,
+    warnings: Vec<String>,
 }
 
 impl Gather {
@@ -92,32 +102,49 @@ impl Gather {
             part_rows: if stream.key().is_some() { PART_ROWS } else { usize::MAX },
             whole: stream.cursor().is_none(),
             kept: 0,
-            odd: 0,
+            aside: (Vec::new(), Vec::new()),
+            aside_bytes: 0,
             nulls: 0,
             total: 0,
+            warnings: Vec::new(),
         })
     }
 
+    pub(super) fn warn(&mut self, message: Option<String>) {
+        self.warnings.extend(message);
+    }
+
     /// Adds the records of one page.
-    pub(super) fn add(&mut self, records: Vec<Value>) -> Result<(), SourceError> {
-        for record in records {
-            let Value::Object(record) = record else {
-                self.odd += 1;
-                continue;
+    pub(super) fn add(&mut self, records: Vec<String>) -> Result<(), SourceError> {
+        let most = store::limits().record_bytes;
+        for text in records {
+            let parsed = Raw::parse(&text);
+            let record = match parsed {
+                Ok(record) if record.is_object() && text.len() <= most => record,
+                Ok(record) if record.is_object() => {
+                    let why =
+                        format!("a record of {} bytes, above `limits.record_bytes` ({most})", text.len());
+                    self.set_aside(why, &text)?;
+                    continue;
+                }
+                _ => {
+                    self.set_aside("not a JSON object".into(), &text)?;
+                    continue;
+                }
             };
             self.total += 1;
-            if !self.is_new(&record)? {
+            if !self.is_new(record)? {
                 continue;
             }
             self.shape.learn(&record)?;
-            let line = serde_json::to_vec(&record)
-                .map_err(|e| SourceError::never(format!("a record cannot be kept: {e}")))?;
+            // Without white space: one line.
+            let line = record.landed().unwrap_or_default();
             self.bytes += line.len() as u64 + 1;
             if self.bytes > MOST_BYTES {
                 return Err(SourceError::never("the API sent more than 8 GiB; read incrementally"));
             }
             self.file
-                .write_all(&line)
+                .write_all(line.as_bytes())
                 .and_then(|()| self.file.write_all(b"\n"))
                 .map_err(|e| failed(self.spool.path(), &e))?;
             self.kept += 1;
@@ -125,14 +152,27 @@ impl Gather {
         Ok(())
     }
 
+    fn set_aside(&mut self, why: String, text: &str) -> Result<(), SourceError> {
+        let kept: String = text.chars().take(ASIDE_TEXT).collect();
+        self.aside_bytes += kept.len() + why.len();
+        if self.aside_bytes > MOST_ASIDE {
+            return Err(SourceError::never(format!(
+                "too many entries of the record array are no records (such as {}); correct `records`",
+                kept.chars().take(60).collect::<String>()
+            )));
+        }
+        self.aside.0.push(why);
+        self.aside.1.push(kept);
+        Ok(())
+    }
+
     /// Moves the edge, and tells whether a record has not landed before.
-    fn is_new(&mut self, record: &Map<String, Value>) -> Result<bool, SourceError> {
+    fn is_new(&mut self, record: Raw<'_>) -> Result<bool, SourceError> {
         let Some(cursor) = &self.cursor else { return Ok(true) };
         let at = record
             .get(cursor)
-            .cloned()
-            .or_else(|| JsonPath::parse(cursor).ok()?.find(&Value::Object(record.clone())).cloned())
-            .unwrap_or(Value::Null);
+            .or_else(|| record.find(&JsonPath::parse(cursor).ok()?.0))
+            .map_or(Value::Null, value);
         if at.is_null() {
             self.nulls += 1;
         }
@@ -167,7 +207,7 @@ impl Gather {
     /// Sends everything as one group.
     pub(super) fn send(mut self, feed: &Feed, loaded_at: i64) -> Result<(), Halt> {
         let warnings = self.warnings()?;
-        if self.kept == 0 && !self.whole {
+        if self.kept == 0 && !self.whole && self.aside.0.is_empty() && warnings.is_empty() {
             return Ok(());
         }
         let failed_here =
@@ -177,12 +217,23 @@ impl Gather {
         let names: Vec<(String, Kind)> = self.shape.names().into_iter().map(|n| (n, Kind::Text)).collect();
         let part_rows = if self.whole { self.part_rows } else { usize::MAX };
         let table = Table::new(&names, loaded_at);
-        let mut out = Out { table, feed, cursor, held: None, warnings, part_rows, open_rows: 0 };
+        let (reasons, texts) = std::mem::take(&mut self.aside);
+        let rejected = rejected_rows(reasons, texts, loaded_at)?;
+        let changes = Changes::default();
+        let mut out =
+            Out { table, feed, cursor, held: None, warnings, rejected, changes, part_rows, open_rows: 0 };
         let mut columns = TextColumns::new(self.shape.width());
+        let mut number = 0u64;
         for line in BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines() {
-            let record: Map<String, Value> = serde_json::from_str(&line.map_err(failed_here)?)
+            let line = line.map_err(failed_here)?;
+            let record = Raw::parse(&line)
                 .map_err(|e| SourceError::later(format!("the temporary file is damaged: {e}")))?;
-            self.shape.push(&record, 0, &mut columns);
+            number += 1;
+            for odd in self.shape.push(&record, 0, &mut columns) {
+                out.changes.note(&names[odd.column].0, odd.how, || {
+                    format!("record {number}: {}", odd.text.chars().take(60).collect::<String>())
+                });
+            }
             if columns.is_full() {
                 out.rows(&mut columns)?;
             }
@@ -191,8 +242,8 @@ impl Gather {
         out.finish()
     }
 
-    fn warnings(&self) -> Result<Vec<String>, SourceError> {
-        let mut warnings = Vec::new();
+    fn warnings(&mut self) -> Result<Vec<String>, SourceError> {
+        let mut warnings = std::mem::take(&mut self.warnings);
         if let Some(cursor) = self.cursor.as_deref().filter(|_| self.total > 0) {
             if self.nulls == self.total {
                 return Err(SourceError::never(format!(
@@ -203,9 +254,9 @@ impl Gather {
                 warnings.push(format!("{} records have no value in the cursor field `{cursor}`", self.nulls));
             }
         }
-        if self.odd > 0 {
-            warnings
-                .push(format!("{} entries of the record array are not objects and were left out", self.odd));
+        if self.append && self.total > 0 {
+            let name = self.cursor.as_deref().unwrap_or_default();
+            check_overlap(name, self.edge.overlap, Some(&self.edge.last))?;
         }
         Ok(warnings)
     }
@@ -218,6 +269,8 @@ struct Out<'f> {
     cursor: Value,
     held: Option<arrow::record_batch::RecordBatch>,
     warnings: Vec<String>,
+    rejected: Option<arrow::record_batch::RecordBatch>,
+    changes: Changes,
     part_rows: usize,
     /// Rows since the last landing boundary.
     open_rows: usize,
@@ -259,26 +312,48 @@ impl Out<'_> {
         self.open_rows = if commit { 0 } else { self.open_rows + rows.num_rows() };
         let pull = Pull {
             rows,
-            rejected: None,
+            rejected: self.rejected.take(),
             cursor: self.cursor.clone(),
             commit,
             file: None,
             warnings: std::mem::take(&mut self.warnings),
-            changed: Vec::new(),
+            changed: self.changes.take(),
+            found: Vec::new(),
         };
         Ok(self.feed.put(Ok(pull))?)
     }
 }
 
+/// A cursor value; a number that JSON readers cannot hold stays as its digits.
+fn value(raw: Raw<'_>) -> Value {
+    match raw.text.as_bytes().first() {
+        Some(b'"') => json!(raw.landed()),
+        Some(b'n') | None => Value::Null,
+        _ => serde_json::from_str::<Value>(raw.text)
+            .ok()
+            .filter(|v| v.to_string() == raw.text)
+            .unwrap_or_else(|| json!(raw.text)),
+    }
+}
+
 /// A record whatever the order of its fields.
-fn fingerprint(record: &Map<String, Value>) -> u64 {
-    let mut fields: Vec<(&String, &Value)> = record.iter().filter(|(_, v)| !v.is_null()).collect();
-    fields.sort_by_key(|(k, _)| *k);
+fn fingerprint(record: Raw<'_>) -> u64 {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    record.fields(&mut |key, value| {
+        let text = match value.text.as_bytes().first() {
+            Some(b'"') => json!(value.landed()).to_string(),
+            _ => value.landed().unwrap_or_default().into_owned(),
+        };
+        if value.text != "null" {
+            fields.push((key.into_owned(), text));
+        }
+    });
+    fields.sort();
     let mut hash = Sha256::new();
-    for (key, value) in fields {
+    for (key, text) in fields {
         hash.update(key.as_bytes());
         hash.update([0]);
-        hash.update(value.to_string().as_bytes());
+        hash.update(text.as_bytes());
         hash.update([0]);
     }
     let digest = hash.finalize();

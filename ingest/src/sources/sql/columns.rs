@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use crate::error::SourceError;
-use crate::formats::sink::{BATCH_BYTES, BATCH_ROWS, instant_type, meta_fields};
+use crate::formats::sink::{BATCH_BYTES, BATCH_ROWS, instant_type, meta_fields, rejected_schema};
 
 /// What a column lands as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,28 @@ impl Table {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(|e| SourceError::never(format!("rows do not fit their columns: {e}")))
     }
+}
+
+/// Rows that cannot land, with their reasons and texts; `None` when there are none. `loaded_at` in microseconds UTC.
+pub(crate) fn rejected_rows(
+    reasons: Vec<String>,
+    texts: Vec<String>,
+    loaded_at: i64,
+) -> Result<Option<RecordBatch>, SourceError> {
+    let count = texts.len();
+    if count == 0 {
+        return Ok(None);
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::new_null(count)),
+        arrow::array::new_null_array(&DataType::Int64, count),
+        Arc::new(StringArray::from(reasons)),
+        Arc::new(StringArray::from(texts)),
+        Arc::new(TimestampMicrosecondArray::from_value(loaded_at, count).with_timezone("UTC")),
+    ];
+    RecordBatch::try_new(rejected_schema(), columns)
+        .map(Some)
+        .map_err(|e| SourceError::never(format!("rejected rows do not fit their columns: {e}")))
 }
 
 /// Largest value of a decimal with `precision` digits, exclusive.

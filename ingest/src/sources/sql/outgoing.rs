@@ -2,11 +2,12 @@
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::landed::Landed;
-use super::seen::{Edge, check_order};
+use super::seen::{Edge, Places, check_order, check_overlap};
 use crate::error::SourceError;
+use crate::ledger::Changes;
 use crate::source::{Closed, Cursor, Feed, Pull};
 use crate::spec::{ModeSpec, StreamSpec};
 
@@ -43,6 +44,11 @@ pub(crate) struct Outgoing {
     held: Option<Held>,
     rejected: Vec<RecordBatch>,
     warnings: Vec<String>,
+    /// Cells that could not be kept as they were.
+    pub(crate) changes: Changes,
+    overlap: std::time::Duration,
+    /// Cursor values keep the class that the source gives them.
+    typed: bool,
     since_commit: usize,
     nulls: u64,
 }
@@ -87,7 +93,19 @@ impl Outgoing {
             ));
         }
         let after = after.cloned().unwrap_or_else(|| json!({"at": null}));
-        Outgoing { feed, mode, after, held: None, rejected: Vec::new(), warnings, since_commit: 0, nulls: 0 }
+        Outgoing {
+            feed,
+            mode,
+            after,
+            held: None,
+            rejected: Vec::new(),
+            warnings,
+            changes: Changes::default(),
+            overlap: spec.overlap(),
+            typed: false,
+            since_commit: 0,
+            nulls: 0,
+        }
     }
 
     /// Sets rows aside that cannot be represented, to be sent with the next batch.
@@ -103,7 +121,13 @@ impl Outgoing {
 
     /// Sends one batch, ordered by the cursor column when there is one.
     pub(crate) async fn batch(&mut self, batch: RecordBatch) -> Result<(), Halt> {
-        let (rows, cursor, may_commit) = self.place(batch)?;
+        self.batch_at(batch, None).await
+    }
+
+    /// The same, with the cursor values as the source keeps them where the landed column cannot tell.
+    pub(crate) async fn batch_at(&mut self, batch: RecordBatch, at: Option<Vec<Value>>) -> Result<(), Halt> {
+        self.typed |= at.is_some();
+        let (rows, cursor, may_commit) = self.place(batch, at)?;
         if rows.num_rows() == 0 && !self.is_whole() && self.rejected.is_empty() {
             return Ok(());
         }
@@ -121,31 +145,39 @@ impl Outgoing {
     }
 
     /// Which rows of a batch are new, where reading stands behind it, and whether that may be committed.
-    fn place(&mut self, batch: RecordBatch) -> Result<(RecordBatch, Cursor, bool), SourceError> {
+    fn place(
+        &mut self,
+        batch: RecordBatch,
+        at: Option<Vec<Value>>,
+    ) -> Result<(RecordBatch, Cursor, bool), SourceError> {
+        let places = |column: &str| match at {
+            Some(values) => Ok(Places::Values(values)),
+            None => batch
+                .column_by_name(column)
+                .cloned()
+                .map(Places::Column)
+                .ok_or_else(|| super::no_cursor("the source", column, &[])),
+        };
         match &mut self.mode {
             Mode::Whole => Ok((batch, json!({"at": null}), false)),
             Mode::Keyed => Ok((batch, json!({"at": null}), true)),
             Mode::Upsert { column, edge } => {
-                let at = batch
-                    .column_by_name(column)
-                    .cloned()
-                    .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
-                self.nulls += at.null_count() as u64;
+                let at = places(column)?;
+                self.nulls += at.nulls() as u64;
                 check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
                 if let Some(end) = batch.num_rows().checked_sub(1) {
-                    edge.last = Some(super::seen::value(&at, end)?);
+                    edge.last = Some(at.get(end)?);
                 }
+                check_overlap(column, self.overlap, edge.last.as_ref())?;
                 let cursor = edge.last.as_ref().map_or_else(|| self.after.clone(), |at| json!({"at": at}));
                 Ok((batch, cursor, true))
             }
             Mode::Append { column, edge, landed, as_one } => {
-                let at = batch
-                    .column_by_name(column)
-                    .cloned()
-                    .ok_or_else(|| super::no_cursor("the source", column, &[]))?;
-                self.nulls += at.null_count() as u64;
+                let at = places(column)?;
+                self.nulls += at.nulls() as u64;
                 check_order(column, edge.last.as_ref().or(self.after.get("at")), &at)?;
                 edge.pass(&batch, &at)?;
+                check_overlap(column, self.overlap, edge.last.as_ref())?;
                 let rows = landed.leave_out(batch)?;
                 self.warnings.extend(landed.warning());
                 // Too many to remember: from here on the read lands as one, under the cursor of its end.
@@ -185,6 +217,10 @@ impl Outgoing {
 
     async fn send(&mut self, held: Held, commit: bool) -> Result<(), Halt> {
         self.since_commit = if commit { 0 } else { self.since_commit + held.rows.num_rows() };
+        let mut cursor = held.cursor;
+        if self.typed && !cursor["at"].is_null() {
+            cursor["typed"] = json!(true);
+        }
         let aside = std::mem::take(&mut self.rejected);
         let rejected = match aside.first() {
             Some(first) => Some(
@@ -196,11 +232,12 @@ impl Outgoing {
         let pull = Pull {
             rows: held.rows,
             rejected,
-            cursor: held.cursor,
+            cursor,
             commit,
             file: None,
             warnings: std::mem::take(&mut self.warnings),
-            changed: Vec::new(),
+            changed: self.changes.take(),
+            found: Vec::new(),
         };
         Ok(self.feed.send(Ok(pull)).await?)
     }

@@ -14,10 +14,10 @@ use arrow::datatypes::{
 };
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::moment::micros;
 use crate::error::SourceError;
 
 /// Fingerprints that a cursor carries at most: 1.6 MB of text, kept in the metadata database.
@@ -28,59 +28,11 @@ const MOST_CELLS: usize = 200_000;
 /// Hexadecimal digits of a cell in a cursor.
 pub(super) const CELL_DIGITS: usize = 8;
 
-const CLOCK_FORMATS: [&str; 4] =
-    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-
-/// A cursor value moved back in time; numbers and text that is no time stay.
-pub(crate) fn back(at: &Value, overlap: Duration) -> Value {
-    let Some(text) = at.as_str().filter(|_| !overlap.is_zero()) else { return at.clone() };
-    let by = chrono::Duration::from_std(overlap).unwrap_or_default();
-    if let Ok(t) = DateTime::parse_from_rfc3339(text) {
-        let zulu = text.ends_with('Z');
-        return json!((t - by).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, zulu));
-    }
-    for format in CLOCK_FORMATS {
-        if let Ok(t) = NaiveDateTime::parse_from_str(text, format) {
-            return json!((t - by).format(format).to_string());
-        }
-    }
-    match chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        // A day column: any part of a day behind means the whole day.
-        Ok(day) => json!(
-            (day - chrono::Duration::days(
-                by.num_days() + i64::from(by.subsec_nanos() > 0 || by.num_seconds() % 86_400 > 0)
-            ))
-            .to_string()
-        ),
-        Err(_) => at.clone(),
-    }
-}
-
-/// Microseconds of a time value, for distances.
-pub(crate) fn micros(value: &Value) -> Option<i64> {
-    let text = value.as_str()?;
-    DateTime::parse_from_rfc3339(text)
-        .map(|t| t.timestamp_micros())
-        .ok()
-        .or_else(|| {
-            CLOCK_FORMATS
-                .iter()
-                .find_map(|f| NaiveDateTime::parse_from_str(text, f).ok())
-                .map(|t| t.and_utc().timestamp_micros())
-        })
-        .or_else(|| {
-            chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d")
-                .ok()?
-                .and_hms_opt(0, 0, 0)
-                .map(|t| t.and_utc().timestamp_micros())
-        })
-}
-
 /// The value of a cursor column as a cursor carries it: comparable again at the source.
 ///
 /// # Errors
 /// The column has a type without an order, such as binary.
-pub(crate) fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError> {
+fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError> {
     if column.is_null(row) {
         return Ok(Value::Null);
     }
@@ -108,19 +60,55 @@ pub(crate) fn value(column: &ArrayRef, row: usize) -> Result<Value, SourceError>
     })
 }
 
+/// The cursor values of a batch.
+pub(crate) enum Places {
+    /// As they land.
+    Column(ArrayRef),
+    /// As the source keeps them, where one column holds numbers beside text (SQLite).
+    Values(Vec<Value>),
+}
+
+impl Places {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Places::Column(column) => column.len(),
+            Places::Values(values) => values.len(),
+        }
+    }
+
+    pub(crate) fn nulls(&self) -> usize {
+        match self {
+            Places::Column(column) => column.null_count(),
+            Places::Values(values) => values.iter().filter(|v| v.is_null()).count(),
+        }
+    }
+
+    pub(crate) fn get(&self, row: usize) -> Result<Value, SourceError> {
+        match self {
+            Places::Column(column) => value(column, row),
+            Places::Values(values) => Ok(values.get(row).cloned().unwrap_or(Value::Null)),
+        }
+    }
+}
+
 /// Refuses a cursor column that ends in values behind which nothing can be read: PostgreSQL's `infinity`
 /// and NaN come last, and a cursor there would read everything again at each sync. NULLs come first.
 /// `before`: the value behind which these rows are.
-pub(crate) fn check_order(name: &str, before: Option<&Value>, column: &ArrayRef) -> Result<(), SourceError> {
-    let Some(end) = column.len().checked_sub(1) else { return Ok(()) };
-    let endless = |at: &Value| at.is_null() || matches!(at.as_str(), Some("NaN" | "Infinity" | "infinity"));
-    let last = value(column, end)?;
+pub(crate) fn check_order(name: &str, before: Option<&Value>, places: &Places) -> Result<(), SourceError> {
+    let Some(end) = places.len().checked_sub(1) else { return Ok(()) };
+    // Infinity lands as the last day of the calendar.
+    let last_day = |text: &str| text == "9999-12-31" || text.starts_with("9999-12-31T23:59:59");
+    let endless = |at: &Value| {
+        at.is_null()
+            || at.as_str().is_some_and(|t| matches!(t, "NaN" | "Infinity" | "infinity") || last_day(t))
+    };
+    let last = places.get(end)?;
     if !endless(&last) {
         return Ok(());
     }
     let mut comes_behind = !last.is_null() || before.is_some_and(|at| !at.is_null());
     for row in 0..end {
-        comes_behind = comes_behind || !value(column, row)?.is_null();
+        comes_behind = comes_behind || !places.get(row)?.is_null();
     }
     match comes_behind {
         false => Ok(()),
@@ -235,9 +223,9 @@ impl Edge {
     }
 
     /// Moves the edge behind a batch that is ordered by its cursor column.
-    pub(crate) fn pass(&mut self, batch: &RecordBatch, cursor: &ArrayRef) -> Result<(), SourceError> {
+    pub(crate) fn pass(&mut self, batch: &RecordBatch, places: &Places) -> Result<(), SourceError> {
         let Some(end) = batch.num_rows().checked_sub(1) else { return Ok(()) };
-        let last = value(cursor, end)?;
+        let last = places.get(end)?;
         let options = FormatOptions::default();
         let marks = Fingerprints::of(batch, &options)?;
         self.columns = marks.columns.iter().map(|(name, ..)| counted(name)).collect::<Vec<_>>().join("\n");
@@ -245,7 +233,7 @@ impl Edge {
         let mut fresh = VecDeque::new();
         let mut whole_batch = true;
         for row in (0..=end).rev() {
-            let at = value(cursor, row)?;
+            let at = places.get(row)?;
             if !self.near(&at, &last) {
                 whole_batch = false;
                 break;
@@ -293,6 +281,16 @@ impl Edge {
             cursor["cells"] = cells.map(|cell| format!("{cell:0CELL_DIGITS$x}")).collect::<String>().into();
         }
         Some(cursor)
+    }
+}
+
+/// Refuses an overlap that cannot look back: it would be written down and do nothing.
+pub(crate) fn check_overlap(name: &str, overlap: Duration, last: Option<&Value>) -> Result<(), SourceError> {
+    match last.filter(|at| !overlap.is_zero() && !at.is_null() && micros(at).is_none()) {
+        None => Ok(()),
+        Some(at) => Err(SourceError::never(format!(
+            "the cursor column `{name}` holds {at}, which tells no time, so `overlap` cannot look back from it; remove `overlap`, choose a cursor that is a time (as text, or as seconds, milliseconds or a date in digits), or read with mode full"
+        ))),
     }
 }
 

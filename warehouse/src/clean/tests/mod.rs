@@ -1,6 +1,8 @@
-//! Cleaning batches (pure). Tables, through the warehouse: `tables`.
+//! Cleaning batches (pure). Tables, through the warehouse: `tables`; what people write: `written`.
 
+mod ledger;
 mod tables;
+mod written;
 
 use std::sync::Arc;
 
@@ -57,7 +59,11 @@ fn texts_become_typed_values_or_reasons() {
                 ("", ""),
                 ("1.5", "! not a whole number"),
                 ("12a", number),
-                ("1,000", number),
+                ("1,000", "! not a plain number (`amount: {}` reads it)"),
+                (
+                    "1.10101E+17",
+                    "! a long number shortened to an exponent, its last digits are lost (export it as text)",
+                ),
                 ("9223372036854775808", "! number is too large for the column"),
             ],
         ),
@@ -69,7 +75,7 @@ fn texts_become_typed_values_or_reasons() {
                 ("0.123万", "1230.00"),
                 ("(12.345)", "-12.35"),
                 ("1万", "! number is too large for the column"),
-                ("1,23", number),
+                ("1,23", "! not a number with a decimal point (`decimal: \",\"` reads it)"),
                 ("５００元", "500.00"),
             ],
         ),

@@ -182,6 +182,7 @@ async fn a_kill_between_the_two_commits_is_repaired_by_the_next_run() {
         value: Some("y".into()),
         also: None,
         record: "{}".into(),
+        key: None,
     }])
     .expect("a batch");
     let torn = crate::LoadMark { seq: mark.seq + 1, operation: "torn".into(), ..mark };

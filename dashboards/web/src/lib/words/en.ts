@@ -89,6 +89,7 @@ export const en: Words = {
   'kpi.progress': '{percent} reached',
   'kpi.limit': '{percent} of the limit',
   'kpi.noPrevious': 'Nothing to compare with',
+  'kpi.incomplete': 'Comparison incomplete',
   'kpi.explore': 'Explore {name}',
   'kpi.spark': '{name}, trend from {first} to {last}',
   'delta.flat': 'No change',
@@ -114,6 +115,7 @@ export const en: Words = {
   'state.notFound': 'Page not found',
   'state.notFoundWhy': 'The address may be wrong, or you may not have the right to see it.',
   'state.home': 'Back to home',
+  'dashboards.old': 'These are earlier numbers, not updated: {why}',
   'error.offline': 'The server cannot be reached. Check the network or try again later.',
   'error.forbidden': 'You do not have the right to see this.',
   'error.wrong_login': 'Wrong user name or password.',
@@ -136,6 +138,7 @@ export const en: Words = {
 
   'dashboards.title': 'Dashboards',
   'dashboards.none': 'The project has no dashboard that you may open.',
+  'dashboards.goodTiles': 'The file of this dashboard has a mistake; you see the tiles that are right.',
   'dashboards.broken': 'The file of this dashboard has a mistake; you see its last valid version.',
   'dashboards.bounds': 'Period {span}',
 

@@ -88,6 +88,7 @@ export const zh = {
   'kpi.progress': '完成 {percent}',
   'kpi.limit': '为上限的 {percent}',
   'kpi.noPrevious': '无对比数据',
+  'kpi.incomplete': '对比期数据不全',
   'kpi.explore': '查看指标 {name}',
   'kpi.spark': '{name} 走势：从 {first} 到 {last}',
   'delta.flat': '持平',
@@ -113,6 +114,7 @@ export const zh = {
   'state.notFound': '找不到这个页面',
   'state.notFoundWhy': '地址可能有误，或者你没有查看它的权限。',
   'state.home': '回到首页',
+  'dashboards.old': '以下是之前的数字，没有更新：{why}',
   'error.offline': '连不上服务器，请检查网络或稍后重试。',
   'error.forbidden': '你没有查看这些内容的权限。',
   'error.wrong_login': '用户名或密码不对。',
@@ -135,6 +137,7 @@ export const zh = {
 
   'dashboards.title': '看板',
   'dashboards.none': '项目里还没有你可以打开的看板。',
+  'dashboards.goodTiles': '看板文件有误，显示的是其中正确的图块。',
   'dashboards.broken': '看板文件有误，显示的是上一个有效版本。',
   'dashboards.bounds': '统计区间 {span}',
 

@@ -9,14 +9,18 @@ export const dashboardQuery = (name: string) => ({
     get<Dashboard>(`/api/dashboards/${encodeURIComponent(name)}`, undefined, signal),
 });
 
-async function ask(name: string, body: DashboardAsk, signal?: AbortSignal): Promise<DashboardAnswer> {
+/** An answer with what was asked, so that old numbers keep their old labels until new ones are here. */
+export interface Asked extends DashboardAnswer {
+  compare: DashboardAsk['compare'];
+}
+async function ask(name: string, body: DashboardAsk, signal?: AbortSignal): Promise<Asked> {
   const answer = await post<DashboardAnswer>(
     `/api/dashboards/${encodeURIComponent(name)}/data`,
     body,
     signal,
   );
   serverTime(answer.now);
-  return answer;
+  return { ...answer, compare: body.compare };
 }
 const keyOf = (name: string, body: DashboardAsk): unknown[] => ['dashboard-data', name, body];
 
@@ -39,7 +43,7 @@ export async function refreshTiles(
   tiles: string[],
 ): Promise<void> {
   const fresh = await ask(name, { ...body, tiles });
-  client.setQueryData<DashboardAnswer>(keyOf(name, body), (old) =>
+  client.setQueryData<Asked>(keyOf(name, body), (old) =>
     old ? { ...fresh, tiles: { ...old.tiles, ...fresh.tiles } } : undefined,
   );
 }

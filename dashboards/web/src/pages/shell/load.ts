@@ -1,9 +1,9 @@
 import type { QueryClient } from '@tanstack/svelte-query';
-import { ApiError, get, list, post, remove, useCsrf, whenSignedOut } from '../../api/client';
+import { ApiError, get, list, post, remove, useCsrf, whenReached, whenSignedOut } from '../../api/client';
 import { listen } from '../../api/events';
 import type { AlertPage, DashboardEntry, Project, Session } from '../../api/schema';
 import { emit } from '../../lib/bus';
-import { note, serverTime, setLink } from '../../lib/live.svelte';
+import { note, serverTime, setLink, setReached } from '../../lib/live.svelte';
 import { say, setZone, suggestLocale, t } from '../../lib/prefs.svelte';
 import { go } from '../../lib/router.svelte';
 import { can, signedIn, signedOut } from '../../lib/session.svelte';
@@ -17,6 +17,7 @@ async function enter(who: Session): Promise<void> {
 }
 /** Finds out whether someone is signed in already. Throws when the server cannot be reached. */
 export async function restore(client: QueryClient): Promise<void> {
+  whenReached(setReached);
   whenSignedOut(() => {
     signedOut(true);
     client.clear();

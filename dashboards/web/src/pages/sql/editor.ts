@@ -1,6 +1,7 @@
 // CodeMirror with only what SQL needs. Its one style element carries the page's CSP nonce.
 import {
   autocompletion,
+  closeCompletion,
   closeBrackets,
   closeBracketsKeymap,
   completionKeymap,
@@ -176,7 +177,10 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
       );
       view.dispatch({ selection: { anchor: from }, scrollIntoView: true });
     },
-    clear: () => view.dispatch(setDiagnostics(view.state, [])),
+    clear: () => {
+      closeCompletion(view);
+      view.dispatch(setDiagnostics(view.state, []));
+    },
     focus: () => view.focus(),
     destroy: () => view.destroy(),
   };

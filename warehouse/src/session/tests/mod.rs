@@ -1,11 +1,20 @@
+mod hostile;
+mod right;
+mod words;
+
 use std::time::Duration;
 
 use access::{Principal, Role};
 use futures::StreamExt;
 
-use super::budget::PEOPLE;
+use super::running::PEOPLE;
 use crate::tests::{House, lines_of, name, orders, person, settings, table_lines};
 use crate::{Answer, Error, Landing, Settings};
+
+/// Different people: each has only a few turns.
+fn people(n: usize) -> impl Iterator<Item = Principal> {
+    (0..n).map(|n| Principal { user: format!("person-{n}"), ..person(Role::Admin) })
+}
 
 async fn house() -> House {
     house_with(settings()).await
@@ -66,8 +75,9 @@ async fn readers_who_stop_reading_lose_their_turn_and_see_that_rows_are_missing(
     let admin = house.warehouse.session(&person(Role::Admin));
     let sql = "select * from generate_series(1, 1000000)";
     let mut stalled = vec![];
-    for _ in 0..PEOPLE {
-        stalled.push(admin.sql(sql).await.unwrap().detached(Duration::from_millis(200)));
+    for who in people(PEOPLE) {
+        let answer = house.warehouse.session(&who).sql(sql).await.unwrap();
+        stalled.push(answer.detached(Duration::from_millis(200)));
     }
     let who = person(Role::Admin);
     let next = ask(&house, &who, "select count(*) from mart.orders");
@@ -93,9 +103,17 @@ async fn people_leave_turns_to_the_house() {
     let house = house().await;
     let admin = house.warehouse.session(&person(Role::Admin));
     let mut running = vec![];
-    for _ in 0..PEOPLE {
-        running.push(admin.sql("select * from generate_series(1, 1000000)").await.unwrap());
+    for who in people(PEOPLE) {
+        running.push(
+            house.warehouse.session(&who).sql("select * from generate_series(1, 1000000)").await.unwrap(),
+        );
     }
+    let page = admin.clone().for_page();
+    let page = page.sql("select count(*) from mart.orders");
+    tokio::time::timeout(Duration::from_secs(10), page)
+        .await
+        .expect("pages have turns of their own")
+        .unwrap();
     let waits = tokio::time::timeout(Duration::from_millis(200), admin.sql("select 1")).await;
     assert!(waits.is_err(), "people have no turn left");
     let system = Principal::system();
@@ -325,6 +343,18 @@ async fn every_query_leaves_a_row() {
     assert!(rows[1].starts_with("failed,0,") && rows[2].starts_with("left,"), "{rows:?}");
     let history = house.warehouse.history(&analyst, 10).await.unwrap();
     assert_eq!(history.len(), 3);
+    // What a page asks in the reader's name is recorded, but it is not what the reader wrote.
+    let page = house.warehouse.session(&analyst).for_page();
+    page.sql("select 'a page'").await.unwrap().collect(10).await.unwrap();
+    let sql = "select count(*) from system.queries where origin = 'page'";
+    for _ in 0..50 {
+        if ask(&house, &admin, sql).await.unwrap() == ["1"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(ask(&house, &admin, sql).await.unwrap(), ["1"]);
+    assert_eq!(house.warehouse.history(&analyst, 10).await.unwrap().len(), 3);
     assert_eq!(
         ask(&house, &admin, "select count(*) from system.queries where user_name = '(system)'")
             .await

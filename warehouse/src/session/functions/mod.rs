@@ -1,22 +1,132 @@
-//! SQL functions of the house: time comes from the Clock, days from the site's calendar.
+//! SQL functions of the house: time comes from the Clock, days from the site's calendar; functions of the engine are
+//! bounded, and those of other databases are there under their names.
+
+mod gathered;
+mod limited;
+mod operators;
+mod portable;
+mod spread;
+mod sum;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int32Array,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::prelude::SessionContext;
-use store::{Timestamp, from_micros, micros};
+use store::{SharedClock, Timestamp, from_micros, micros};
 
 use crate::calendar::Calendar;
+
+pub(crate) use limited::Limited;
+pub(crate) use spread::LongConstants;
+
+/// Puts the bounded functions of the engine and those of other databases into a state. What the state plans then is
+/// what every query of the warehouse plans.
+///
+/// # Errors
+/// When the state refuses a function.
+pub fn sql_functions(
+    state: &mut SessionState,
+    calendar: &Arc<Calendar>,
+    clock: &SharedClock,
+) -> datafusion::common::Result<()> {
+    let site = Site { calendar: calendar.clone(), clock: clock.clone() };
+    let known = state.scalar_functions().clone();
+    let find = |name: &str| known.get(name).cloned();
+    // The portable ones stand on the engine's own, the bounds go around what is left.
+    let operators = operators::Operators::new();
+    let made: Vec<ScalarUDF> = limited::limited(&find).chain(portable::functions(&site, &find)).collect();
+    for function in made.into_iter().map(Arc::new).chain(operators.functions()) {
+        state.register_udf(function)?;
+    }
+    for (alias, name) in ALSO {
+        if let Some(function) = state.scalar_functions().get(name).cloned() {
+            let renamed = function.as_ref().clone().with_aliases([alias]);
+            state.register_udf(Arc::new(renamed))?;
+        }
+    }
+    if let Some(engine) = state.aggregate_functions().get("sum").cloned() {
+        state.register_udaf(Arc::new(sum::checked(engine)))?;
+    }
+    for name in ["array_agg", "string_agg"] {
+        if let Some(engine) = state.aggregate_functions().get(name).cloned() {
+            state.register_udaf(Arc::new(gathered::bounded(engine)))?;
+        }
+    }
+    state.register_expr_planner(Arc::new(operators))
+}
+
+/// Other names of the engine's functions.
+const ALSO: [(&str, &str); 12] = [
+    ("len", "character_length"),
+    ("ucase", "upper"),
+    ("lcase", "lower"),
+    ("mid", "substr"),
+    ("ceiling", "ceil"),
+    ("sign", "signum"),
+    ("rand", "random"),
+    ("truncate", "trunc"),
+    ("char", "chr"),
+    ("variance", "var"),
+    ("newid", "uuid"),
+    ("regexp_substr", "regexp_match"),
+];
+
+/// The site whose clock and calendar functions read.
+#[derive(Clone)]
+pub(crate) struct Site {
+    calendar: Arc<Calendar>,
+    clock: SharedClock,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Site({})", self.calendar.timezone())
+    }
+}
+
+impl PartialEq for Site {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.calendar, &other.calendar)
+    }
+}
+
+impl Site {
+    fn today(&self) -> NaiveDate {
+        self.calendar.local(self.clock.now()).date_naive()
+    }
+
+    /// What the wall clock shows; `None` beyond the calendar.
+    fn wall(&self, micros: i64) -> Option<NaiveDateTime> {
+        let utc = DateTime::from_timestamp_micros(micros)?;
+        let wall = self.calendar.local(utc).naive_local();
+        // Beyond the calendar's edge the clock stands still.
+        ((wall - utc.naive_utc()).abs() <= TimeDelta::days(1)).then_some(wall)
+    }
+
+    /// Microseconds since 1970 of a wall time; one that a clock change skips counts by the offset before.
+    fn instant(&self, wall: NaiveDateTime) -> i64 {
+        let zone = self.calendar.timezone();
+        let at = zone.from_local_datetime(&wall).earliest();
+        let at = at.or_else(|| {
+            let before =
+                zone.from_local_datetime(&wall.checked_sub_signed(TimeDelta::hours(3))?).earliest()?;
+            before.checked_add_signed(TimeDelta::hours(3))
+        });
+        at.map_or_else(|| wall.and_utc().timestamp_micros(), |at| at.timestamp_micros())
+    }
+}
 
 /// Registers them for one query; `now` stays the same for its whole length.
 pub(crate) fn register(context: &SessionContext, calendar: &Arc<Calendar>, now: Timestamp) {
@@ -25,10 +135,14 @@ pub(crate) fn register(context: &SessionContext, calendar: &Arc<Calendar>, now: 
     let today = days(calendar.local(now).date_naive());
     let moment = ScalarValue::TimestampMicrosecond(Some(micros(now)), Some("UTC".into()));
     let fixed = [
-        Fixed { name: "now", aliases: vec!["current_timestamp".into()], value: moment },
+        Fixed {
+            name: "now",
+            aliases: ["current_timestamp", "sysdate", "getdate", "systimestamp"].map(str::to_owned).to_vec(),
+            value: moment,
+        },
         Fixed {
             name: "current_date",
-            aliases: vec!["today".into()],
+            aliases: vec!["today".into(), "curdate".into()],
             value: ScalarValue::Date32(Some(today)),
         },
     ];
@@ -144,6 +258,7 @@ impl ScalarUDFImpl for Dated {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
+        limited::check(&args.config_options)?;
         let scalar = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let calendar = &self.calendar;
@@ -208,7 +323,12 @@ impl<'a> Offsets<'a> {
         if quarter != self.hour {
             let utc = DateTime::from_timestamp_micros(micros)?;
             let wall = self.calendar.local(utc).naive_local();
-            (self.hour, self.offset) = (quarter, (wall - utc.naive_utc()).num_microseconds()?);
+            let offset = wall - utc.naive_utc();
+            // Beyond the calendar's edge the clock stands still.
+            if offset.abs() > TimeDelta::days(1) {
+                return None;
+            }
+            (self.hour, self.offset) = (quarter, offset.num_microseconds()?);
         }
         Some(DateTime::from_timestamp_micros(micros.checked_add(self.offset)?)?.naive_utc())
     }

@@ -1,0 +1,222 @@
+//! A way to a database: a connection to an address that was checked, handed to a driver as a private socket.
+//!
+//! A driver that got the name would look it up again and connect to whatever it then means. TLS is agreed by
+//! the driver with the server, through here. Until it is, what a PostgreSQL server says is read along, so that
+//! a password is never sent in clear.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use store::{SystemClock, new_id};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use url::Host;
+
+use super::{CONNECT, Outbound, OutboundError};
+
+/// What is read along before TLS is agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Nothing.
+    Nothing,
+    /// PostgreSQL's login: a password asked for in clear ends the connection.
+    PostgresLogin,
+}
+
+/// One connection on its way. The driver connects once to [`Tunnel::socket`]; dropping this before ends it.
+#[derive(Debug)]
+pub struct Tunnel {
+    folder: PathBuf,
+    port: u16,
+    loopback: bool,
+    refused: Arc<Mutex<Option<String>>>,
+}
+
+impl Tunnel {
+    /// The folder of the socket, which is named as PostgreSQL names its own.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// The server is this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Why the connection was ended from here.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        // The connection goes on without its name.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Outbound {
+    /// Connects to a database server by its name or address.
+    ///
+    /// # Errors
+    /// The address is not allowed, or nobody answers there.
+    pub async fn tunnel(&self, host: &str, port: u16) -> Result<Opened, OutboundError> {
+        let host = match host.parse() {
+            Ok(v6) => Host::Ipv6(v6),
+            Err(_) => Host::parse(host)
+                .map_err(|e| OutboundError::Never(format!("`{host}` is no host name or address: {e}")))?,
+        };
+        let destination = self.checked(&host, port, true).await?;
+        let addresses = destination.addresses;
+        let loopback = addresses.iter().all(|a| a.ip().to_canonical().is_loopback());
+        let stream = connect(&addresses).await.map_err(|why| OutboundError::Later { after: None, why })?;
+        Ok(Opened { stream, port, loopback })
+    }
+}
+
+/// A connection that no driver uses yet.
+#[derive(Debug)]
+pub struct Opened {
+    stream: TcpStream,
+    port: u16,
+    loopback: bool,
+}
+
+impl Opened {
+    /// The server is this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+
+    /// Offers the connection to a driver.
+    ///
+    /// # Errors
+    /// No socket can be made in the folder for temporary files.
+    pub fn offer(self, watch: Watch) -> Result<Tunnel, OutboundError> {
+        let Opened { stream, port, loopback } = self;
+        let folder = std::env::temp_dir().join(format!("guanlan-{}", new_id(&SystemClock)));
+        let failed = |e: std::io::Error| OutboundError::Later {
+            after: None,
+            why: format!(
+                "a socket cannot be made in {}: {e}; grant write access, or set TMPDIR to a short path",
+                folder.display()
+            ),
+        };
+        private_folder(&folder).map_err(failed)?;
+        let refused = Arc::new(Mutex::new(None));
+        let tunnel = Tunnel { folder: folder.clone(), port, loopback, refused: refused.clone() };
+        let listener = UnixListener::bind(tunnel.socket()).map_err(failed)?;
+        tokio::spawn(async move {
+            let Ok(Ok((driver, _))) = tokio::time::timeout(CONNECT, listener.accept()).await else { return };
+            drop(listener);
+            let _ = relay(driver, stream, watch, &refused).await;
+        });
+        Ok(tunnel)
+    }
+}
+
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
+    let mut why = String::new();
+    for address in addresses {
+        match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(e)) => why = e.to_string(),
+            Err(_) => why = format!("no answer within {} s", CONNECT.as_secs()),
+        }
+    }
+    Err(why)
+}
+
+/// Passes bytes on both ways; says why when it ends the connection itself, before the driver sees its end.
+async fn relay(
+    mut driver: UnixStream,
+    mut server: TcpStream,
+    watch: Watch,
+    refused: &Mutex<Option<String>>,
+) -> std::io::Result<()> {
+    if watch == Watch::PostgresLogin
+        && let Some(why) = watched(&mut driver, &mut server).await?
+    {
+        *refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(why);
+        return Ok(());
+    }
+    tokio::io::copy_bidirectional_with_sizes(&mut driver, &mut server, 64 << 10, 256 << 10).await?;
+    Ok(())
+}
+
+/// SSLRequest of PostgreSQL's protocol: length 8, code 80877103.
+const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+/// Authentication messages: done, and the password in clear.
+const LOGGED_IN: [u8; 4] = [0, 0, 0, 0];
+const CLEAR_PASSWORD: [u8; 4] = [0, 0, 0, 3];
+/// Longest message before the login is done.
+const LONGEST: usize = 1 << 20;
+
+/// Reads a login along until TLS is agreed or it is done.
+async fn watched(driver: &mut UnixStream, server: &mut TcpStream) -> std::io::Result<Option<String>> {
+    let mut first = [0; 8];
+    driver.read_exact(&mut first).await?;
+    server.write_all(&first).await?;
+    if first == TLS_REQUEST {
+        let answer = server.read_u8().await?;
+        driver.write_u8(answer).await?;
+        if answer != b'N' {
+            return Ok(None);
+        }
+    }
+    let (mut said, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
+    let (mut from_driver, mut to_driver) = driver.split();
+    let (mut from_server, mut to_server) = server.split();
+    let mut asked = vec![0; 16 << 10];
+    loop {
+        tokio::select! {
+            read = from_driver.read(&mut asked) => match read? {
+                0 => return Ok(None),
+                n => to_server.write_all(&asked[..n]).await?,
+            },
+            read = from_server.read(&mut chunk) => match read? {
+                0 => return Ok(None),
+                n => {
+                    said.extend_from_slice(&chunk[..n]);
+                    // Whole messages only: one byte of kind, then the length that counts itself.
+                    while let Some(length) = said.get(1..5).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize + 1) {
+                        if length > LONGEST {
+                            return Ok(Some("it does not speak PostgreSQL's protocol".into()));
+                        }
+                        if said.len() < length {
+                            break;
+                        }
+                        let login = (said[0] == b'R').then(|| said.get(5..9)).flatten();
+                        if login == Some(&CLEAR_PASSWORD) {
+                            return Ok(Some("it asks for the password in clear over a connection without TLS, and did not get it".into()));
+                        }
+                        let done = login == Some(&LOGGED_IN);
+                        to_driver.write_all(&said[..length]).await?;
+                        said.drain(..length);
+                        if done {
+                            to_driver.write_all(&said).await?;
+                            return Ok(None);
+                        }
+                    }
+                }
+            },
+        }
+    }
+}

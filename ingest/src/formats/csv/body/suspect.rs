@@ -1,0 +1,104 @@
+//! Records that are well formed and yet no rows of the table: a header again, rows between stray quotes.
+
+use std::io::Read;
+
+use memchr::memchr;
+
+use super::Body;
+use crate::formats::csv::dialect::Dialect;
+use crate::formats::csv::kinds::{Kind, kind};
+use crate::formats::csv::records::{Cut, Field, Fields};
+
+/// A header among the rows.
+pub(super) enum Second {
+    Again,
+    Other,
+}
+
+impl<R: Read> Body<R> {
+    /// Whether a row as wide as the table is the header again, or that of another table.
+    #[inline]
+    pub(super) fn second_header(&self, record: &[u8]) -> Option<Second> {
+        let header = self.layout.header.as_ref()?;
+        let fields = &self.fields.list;
+        let (first, raw) = (header.first()?, fields.first()?);
+        if raw.len() >= first.len()
+            && raw.value(record, &self.dialect).as_ref() == first.as_slice()
+            && fields.len() >= header.len()
+            && header.iter().zip(fields).all(|(h, f)| f.value(record, &self.dialect).as_ref() == h.as_slice())
+        {
+            return Some(Second::Again);
+        }
+        let typed = fields.get(self.typed?)?.raw(record);
+        let letter = typed.first().is_some_and(|b| b.is_ascii_alphabetic() || !b.is_ascii());
+        (letter && self.looks_like_header(record)).then_some(Second::Other)
+    }
+
+    /// Different words in every field, also where the rows have numbers and times.
+    fn looks_like_header(&self, record: &[u8]) -> bool {
+        let cells: Vec<_> = self.fields.list.iter().map(|f| f.value(record, &self.dialect)).collect();
+        let typed = self.layout.kinds.iter().filter(|k| matches!(k, Kind::Number | Kind::Time)).count();
+        let mut seen = std::collections::HashSet::new();
+        (typed >= 2 || typed == self.layout.kinds.len())
+            && cells.len() >= 2
+            && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
+    }
+
+    /// Whether a record of several lines is rather several rows between stray quotes: its lines have the
+    /// table's fields, of the kinds that the columns have.
+    pub(super) fn swallows(&self, bytes: usize, width: usize) -> bool {
+        let columns = self.layout.names.len();
+        if columns < 2 {
+            return false;
+        }
+        let record = &self.window.rest()[..bytes];
+        let plain = Dialect { quote: None, escape: None, padded: false, ..self.dialect.clone() };
+        let (mut at, mut likes, mut clean) = (0, Vec::new(), Vec::new());
+        while at < record.len() && likes.len() < 10_000 {
+            let line = &record[at..];
+            let end = self.dialect.first_line(line).unwrap_or(line.len());
+            let line = &line[..end];
+            likes.push(
+                self.is_row_alone(&self.dialect, line, false) || self.is_row_alone(&plain, line, false),
+            );
+            clean.push(likes.last() == Some(&true) && self.is_row_alone(&self.dialect, line, true));
+            at += end;
+        }
+        let (Some(first), Some(last)) = (likes.first(), likes.last()) else { return false };
+        let inner = likes.len().saturating_sub(2);
+        let between = clean.iter().skip(1).take(inner).any(|clean| *clean);
+        // The line that closes a text has a quote behind its first characters: a row of its own has none.
+        if clean.last() == Some(&true) || (between && columns > 2 && self.typed.is_some()) {
+            return true;
+        }
+        let alike = likes.iter().skip(1).take(inner).filter(|like| **like).count();
+        if width < columns || width > columns + self.layout.extra {
+            // A row that fits nowhere: what it swallowed is read for itself.
+            return alike > 0 || *last;
+        }
+        let proven = self.typed.is_some() || (inner > 0 && columns > 2);
+        proven && *first && *last && alike * 5 >= inner * 4
+    }
+
+    /// Whether a line alone is a row of the table; `clean`: without a quote inside an unquoted field.
+    fn is_row_alone(&self, dialect: &Dialect, line: &[u8], clean: bool) -> bool {
+        let columns = self.layout.names.len();
+        let mut fields = Fields::new(columns);
+        let Cut::Record { width, .. } = dialect.cut(line, true, &mut fields) else { return false };
+        let fits = |(field, wanted): (&Field, &Kind)| {
+            let value = field.raw(line).trim_ascii();
+            let value = value.strip_prefix(b"\"").unwrap_or(value);
+            let found = kind(value.strip_suffix(b"\"").unwrap_or(value));
+            !matches!(wanted, Kind::Number | Kind::Time) || found == *wanted || found == Kind::Empty
+        };
+        let stray =
+            |f: &Field| !f.quoted && dialect.quote.is_some_and(|quote| memchr(quote, f.raw(line)).is_some());
+        width == columns
+            && fields.list.iter().zip(&self.layout.kinds).all(fits)
+            && !(clean && fields.list.iter().any(stray))
+    }
+
+    pub(super) fn quoted_column(&self) -> usize {
+        self.fields.list.iter().position(|f| f.quoted).unwrap_or(0)
+    }
+}

@@ -1,0 +1,227 @@
+//! The HTTP door against those who send little, slowly, by another name, or after their session ended.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Folder, Guanlan, Served, free_port};
+
+const SITE: &str = "site: { name: Test, timezone: Asia/Shanghai, locale: en }\n";
+
+fn project() -> Folder {
+    let folder = Folder::new("doors");
+    folder.write("guanlan.yaml", SITE);
+    folder
+}
+
+fn user(guanlan: &Guanlan, name: &str, role: &str) -> String {
+    let added = guanlan.json(&["user", "add", name, "--role", role]);
+    added["password"].as_str().unwrap().to_owned()
+}
+
+fn open(served: &Served, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(served.address()).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    stream
+}
+
+/// The status line of an answer to a raw request.
+fn status(served: &Served, request: &str) -> u16 {
+    let mut stream = open(served, request);
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut head = [0u8; 12];
+    stream.read_exact(&mut head).unwrap();
+    std::str::from_utf8(&head[9..]).unwrap().parse().unwrap()
+}
+
+/// Opens many connections that never finish, and expects visitors to be answered all the while.
+async fn besieged(unfinished: &str) {
+    let folder = project();
+    let guanlan = Guanlan::new(folder.path()).limit("-n 256");
+    let served = guanlan.serve().await;
+    let mut held = Vec::new();
+    for n in 0..230 {
+        held.push(open(&served, unfinished));
+        if n % 46 == 45 {
+            assert!(served.healthy().await, "a visitor after {n} unfinished requests");
+        }
+    }
+    // They drip on, and still everyone else is answered.
+    for _ in 0..3 {
+        for stream in &mut held {
+            let _ = stream.write_all(b"b");
+        }
+        assert!(served.healthy().await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn requests_that_never_end_keep_nobody_out() {
+    besieged("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-a: ").await;
+    besieged("POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{").await;
+    besieged("").await;
+}
+
+#[tokio::test]
+async fn a_request_must_come_within_its_time() {
+    let folder = project();
+    folder.write("guanlan.yaml", format!("{SITE}limits: {{ request_seconds: 1 }}\n"));
+    let served = Guanlan::new(folder.path()).serve().await;
+    for unfinished in
+        ["GET /hea", "POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"]
+    {
+        let mut stream = open(&served, unfinished);
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn only_own_names_are_answered() {
+    let folder = project();
+    folder.write("guanlan.yaml", format!("{SITE}public_url: https://guanlan.example.com\n"));
+    let served = Guanlan::new(folder.path()).serve().await;
+    let get = |hosts: &str| status(&served, &format!("GET /health HTTP/1.1\r\n{hosts}\r\n"));
+    for host in [served.address(), "localhost", "guanlan.example.com", "GUANLAN.example.com:443"] {
+        assert_eq!(get(&format!("Host: {host}\r\n")), 200, "{host}");
+    }
+    for hosts in ["Host: evil.example.com\r\n", "", "Host: localhost\r\nHost: localhost\r\n", "Host: \r\n"] {
+        assert_eq!(get(hosts), 400, "{hosts:?}");
+    }
+    assert_eq!(
+        status(&served, "GET http://evil.example.com/health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        400
+    );
+}
+
+#[tokio::test]
+async fn an_event_stream_ends_with_its_session() {
+    let folder = project();
+    let guanlan = Guanlan::new(folder.path());
+    let password = user(&guanlan, "li", "executive");
+    let served = guanlan.serve().await;
+    for end in ["sign out", "disable"] {
+        let session = served.sign_in("li", &password).await;
+        let mut stream = open(
+            &served,
+            &format!("GET /api/events HTTP/1.1\r\nHost: localhost\r\nCookie: {}\r\n\r\n", session.cookie),
+        );
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut head = [0u8; 15];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK", "{end}");
+        match end {
+            "sign out" => {
+                let request = session.http.delete(format!("{}/api/session", served.base));
+                assert_eq!(request.header("cookie", &session.cookie).send().await.unwrap().status(), 204);
+            }
+            _ => drop(guanlan.ok(&["user", "disable", "li"])),
+        }
+        let begun = Instant::now();
+        let mut rest = Vec::new();
+        stream
+            .read_to_end(&mut rest)
+            .unwrap_or_else(|e| panic!("{end}: open after {:?}: {e}", begun.elapsed()));
+        assert!(rest.ends_with(b"0\r\n\r\n"), "{end}: ended in order");
+    }
+}
+
+#[tokio::test]
+async fn a_guesser_is_slowed_and_the_right_person_waits_seconds() {
+    let folder = project();
+    folder.write("guanlan.yaml", format!("{SITE}trusted_proxies: [127.0.0.1]\n"));
+    let guanlan = Guanlan::new(folder.path());
+    let password = user(&guanlan, "ana", "analyst");
+    let served = guanlan.serve().await;
+    let http = reqwest::Client::new();
+    let login = |password: &str, from: &str| {
+        let request = http.post(format!("{}/api/session", served.base)).header("x-forwarded-for", from);
+        let request = request.json(&json!({"user": "ana", "password": password}));
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        seen.push(login("wrong password", "198.51.100.7").await);
+    }
+    assert_eq!(seen[..5], [401; 5]);
+    assert!(seen[5..].contains(&429), "{seen:?}");
+    assert_eq!(login(&password, "198.51.100.8").await, 200, "another address behind the same proxy");
+    let rows = guanlan.sql("select distinct ip from system.audit where action = 'login' order by 1");
+    assert_eq!(rows, [[json!("198.51.100.7")], [json!("198.51.100.8")]]);
+}
+
+#[test]
+fn the_network_is_not_listened_at_in_the_clear() {
+    let folder = project();
+    let listen = format!("0.0.0.0:{}", free_port());
+    let (code, all) = Guanlan::new(folder.path()).fails(&["serve", "--listen", &listen]);
+    assert!(code == 2 && all.contains("tls:") && all.contains("insecure: true"), "{code}: {all}");
+    folder.write("guanlan.yaml", format!("{SITE}listen: 0.0.0.0:8080\n"));
+    let (code, all) = Guanlan::new(folder.path()).fails(&["check"]);
+    assert!(code == 2 && all.contains("guanlan.yaml:2:"), "{code}: {all}");
+}
+
+#[tokio::test]
+async fn with_a_certificate_everything_is_encrypted_and_cookies_say_so() {
+    let folder = project();
+    let make = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key", "-out", "server.pem"])
+        .current_dir(folder.path())
+        .output()
+        .expect("openssl is installed");
+    assert!(make.status.success(), "{}", String::from_utf8_lossy(&make.stderr));
+    folder.write("guanlan.yaml", format!("{SITE}tls: {{ certificate: server.pem, key: server.key }}\n"));
+    let guanlan = Guanlan::new(folder.path());
+    let password = user(&guanlan, "li", "executive");
+    let http = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+    let served = guanlan.serve_tls(&http).await;
+    let answer = http
+        .post(format!("{}/api/session", served.base))
+        .json(&json!({"user": "li", "password": password}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers().contains_key("strict-transport-security"));
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("__Host-guanlan_session=") && cookie.contains("; Secure"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let who = http.get(format!("{}/api/session", served.base)).header("cookie", cookie).send().await.unwrap();
+    assert_eq!(who.status(), 200);
+    let clear = reqwest::get(format!("http://{}/health", served.address())).await;
+    assert!(clear.is_err(), "no answer in the clear");
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone() {
+    let folder = Folder::new("private");
+    let place = folder.path().join("p");
+    let guanlan = Guanlan::new(&place);
+    guanlan.ok(&["init", place.to_str().unwrap()]);
+    guanlan.ok(&["sync"]);
+    drop(guanlan.serve().await);
+    let mut looked = 0;
+    private(&place, &mut looked);
+    assert!(looked > 20, "{looked} files");
+}
+
+fn private(path: &Path, looked: &mut usize) {
+    for entry in std::fs::read_dir(path).unwrap().map(Result::unwrap) {
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{} is {mode:o}", entry.path().display());
+        *looked += 1;
+        if entry.path().is_dir() {
+            private(&entry.path(), looked);
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! How large a text of SQL may be. Told from its tokens, in a loop, before anything parses, walks, plans or drops
+//! what it means: all of these recurse as deep as the text nests and its operators stand in a row.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use store::{Problem, limits};
+
+/// A statement may be made of several expressions as large as one may be.
+const EXPRESSIONS: usize = 5;
+/// Of the terms of one expression, so many may stand in one row: engines turn a row into a tree as deep.
+const ROW: usize = 4;
+/// Values in lists of nothing but values, which cost no depth.
+const LISTED: usize = 20_000;
+/// Tables of a statement with every common table expression counted where it is used: planners write it out there.
+const RELATIONS: u64 = 500;
+/// Columns of all CUBEs together: each doubles the groups.
+const CUBED: usize = 10;
+/// Stack for work that recurses as deep as a bounded text may nest.
+const STACK: usize = 64 << 20;
+
+/// Runs `work` on a stack that holds whatever [`bounded`] lets pass.
+pub fn on_large_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(STACK, work)
+}
+
+/// Refuses a text of SQL (a statement, a condition, an expression) that is too long, has too many terms or nests too
+/// deep. To be asked before any parser sees the text; `at` is the place where it became too much.
+///
+/// # Errors
+/// Says which bound was met and what to do.
+pub fn bounded(text: &str) -> Result<(), Problem> {
+    let limits = limits();
+    if text.len() > limits.statement_bytes {
+        let mut problem = Problem::new(format!(
+            "the SQL is {} KiB long; at most {} KiB are read",
+            text.len() >> 10,
+            limits.statement_bytes >> 10
+        ));
+        problem.hint = Some("load a long list into a table and join it".into());
+        return Err(problem);
+    }
+    // What the tokenizer cannot read, the parser refuses with its own words.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location() else { return Ok(()) };
+    let mut count = Count::default();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        at = count.take(&tokens, at).map_err(|what| what.problem(token))?;
+    }
+    Ok(())
+}
+
+/// Which bound was met.
+enum Exceeded {
+    Terms,
+    Depth,
+    Row,
+    List,
+}
+
+impl Exceeded {
+    fn problem(&self, token: &TokenWithSpan) -> Problem {
+        let limits = limits();
+        let (message, hint) = match self {
+            Exceeded::Terms => (
+                format!("the SQL has more than {} terms", limits.terms * EXPRESSIONS),
+                "split it into models that read one another, or raise `limits: { terms: … }`",
+            ),
+            Exceeded::Depth => (
+                format!("the SQL nests deeper than {} levels", limits.depth),
+                "name its parts with WITH, or raise `limits: { depth: … }`",
+            ),
+            Exceeded::Row => (
+                format!("more than {} operators stand in a row", limits.terms / ROW),
+                "write a list (`x in (1, 2, 3)`) or join a table, or raise `limits: { terms: … }`",
+            ),
+            Exceeded::List => (
+                format!("the lists of the SQL hold more than {LISTED} values"),
+                "load the values into a table and join it",
+            ),
+        };
+        let mut problem = Problem::new(message).hint(hint);
+        problem.at = Some((token.span.start.line as usize, token.span.start.column as usize));
+        problem
+    }
+}
+
+/// One pair of brackets, or one CASE.
+#[derive(Default)]
+struct Level {
+    /// Closed by END.
+    case: bool,
+    /// Inside FROM a comma is a join.
+    from: bool,
+    /// Operators in a row since the last comma or clause.
+    row: usize,
+    /// Joins and set operations, each a level of the plan.
+    joined: usize,
+    /// The deepest bracket of the present row, and the deepest row so far.
+    inner: usize,
+    deepest: usize,
+}
+
+impl Level {
+    fn next_row(&mut self) {
+        self.deepest = self.deepest.max(self.row + self.inner);
+        (self.row, self.inner) = (0, 0);
+    }
+}
+
+/// What the text holds so far. `open` are the brackets around the present token.
+struct Count {
+    terms: usize,
+    listed: usize,
+    open: Vec<Level>,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { terms: 0, listed: 0, open: vec![Level::default()] }
+    }
+}
+
+impl Count {
+    /// Takes the token at `at`; answers where to go on.
+    fn take(&mut self, tokens: &[TokenWithSpan], at: usize) -> Result<usize, Exceeded> {
+        match &tokens[at].token {
+            Token::Whitespace(_) | Token::EOF | Token::Period | Token::Colon => {
+                if matches!(tokens[at].token, Token::Period | Token::Colon) {
+                    self.operator(0)?;
+                }
+            }
+            Token::LParen | Token::LBracket | Token::LBrace => {
+                if let Some((end, values)) = list(tokens, at) {
+                    self.listed += values;
+                    self.operator(1)?;
+                    return if self.listed > LISTED { Err(Exceeded::List) } else { Ok(end) };
+                }
+                self.enter(false)?;
+            }
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                while self.open.len() > 1 && self.top().case {
+                    self.leave()?;
+                }
+                self.leave()?;
+            }
+            Token::Comma => {
+                let top = self.top();
+                top.next_row();
+                top.joined += usize::from(top.from);
+                self.deep()?;
+            }
+            Token::SemiColon => self.top().next_row(),
+            Token::Word(word) if word.quote_style.is_none() => self.word(word.keyword)?,
+            Token::Word(_)
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DoubleQuotedString(_)
+            | Token::Placeholder(_)
+            | Token::NationalStringLiteral(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::HexStringLiteral(_) => self.term(1)?,
+            _ => self.operator(1)?,
+        }
+        Ok(at + 1)
+    }
+
+    fn word(&mut self, word: Keyword) -> Result<(), Exceeded> {
+        match word {
+            Keyword::CASE => self.enter(true),
+            Keyword::END if self.top().case => self.leave(),
+            Keyword::FROM => {
+                let top = self.top();
+                top.next_row();
+                top.from = true;
+                Ok(())
+            }
+            Keyword::SELECT
+            | Keyword::WHERE
+            | Keyword::GROUP
+            | Keyword::HAVING
+            | Keyword::ORDER
+            | Keyword::LIMIT
+            | Keyword::OFFSET
+            | Keyword::QUALIFY
+            | Keyword::WINDOW
+            | Keyword::VALUES => {
+                let top = self.top();
+                top.next_row();
+                top.from = false;
+                Ok(())
+            }
+            Keyword::ON | Keyword::USING | Keyword::WHEN | Keyword::THEN | Keyword::ELSE | Keyword::BY => {
+                self.top().next_row();
+                Ok(())
+            }
+            Keyword::JOIN | Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS => {
+                let top = self.top();
+                top.next_row();
+                top.joined += 1;
+                self.deep()
+            }
+            Keyword::AND
+            | Keyword::OR
+            | Keyword::XOR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::LIKE
+            | Keyword::ILIKE
+            | Keyword::RLIKE
+            | Keyword::REGEXP
+            | Keyword::SIMILAR
+            | Keyword::BETWEEN
+            | Keyword::DIV
+            | Keyword::AT
+            | Keyword::COLLATE
+            | Keyword::OVERLAPS
+            | Keyword::INTERVAL => self.operator(1),
+            Keyword::AS | Keyword::ALL | Keyword::DISTINCT | Keyword::WITH => Ok(()),
+            _ => self.term(1),
+        }
+    }
+
+    fn top(&mut self) -> &mut Level {
+        if self.open.is_empty() {
+            self.open.push(Level::default());
+        }
+        let last = self.open.len() - 1;
+        &mut self.open[last]
+    }
+
+    fn term(&mut self, n: usize) -> Result<(), Exceeded> {
+        self.terms += n;
+        if self.terms > limits().terms * EXPRESSIONS { Err(Exceeded::Terms) } else { Ok(()) }
+    }
+
+    /// An operator, which counts as `terms` terms.
+    fn operator(&mut self, terms: usize) -> Result<(), Exceeded> {
+        self.top().row += 1;
+        self.term(terms)?;
+        self.deep()
+    }
+
+    fn enter(&mut self, case: bool) -> Result<(), Exceeded> {
+        self.open.push(Level { case, ..Level::default() });
+        if self.open.len() > limits().depth + 1 {
+            return Err(Exceeded::Depth);
+        }
+        self.deep()
+    }
+
+    fn leave(&mut self) -> Result<(), Exceeded> {
+        // A bracket too many is the parser's to tell.
+        if self.open.len() < 2 {
+            return Ok(());
+        }
+        if let Some(mut closed) = self.open.pop() {
+            closed.next_row();
+            let deep = closed.deepest + closed.joined + 1;
+            let top = self.top();
+            top.inner = top.inner.max(deep);
+        }
+        self.deep()
+    }
+
+    /// Whether the tree that the text has so far is as deep as engines bear.
+    fn deep(&self) -> Result<(), Exceeded> {
+        if self.open.last().is_some_and(|level| level.joined > limits().depth) {
+            return Err(Exceeded::Depth);
+        }
+        let around: usize = self.open.iter().map(|level| level.row + level.joined + 1).sum();
+        let inner = self.open.last().map_or(0, |level| level.inner);
+        if around + inner > limits().terms / ROW + limits().depth { Err(Exceeded::Row) } else { Ok(()) }
+    }
+}
+
+/// A bracket that holds nothing but values: where it ends, and how many.
+fn list(tokens: &[TokenWithSpan], open: usize) -> Option<(usize, usize)> {
+    let mut values = 0;
+    let mut comma = true;
+    for (at, token) in tokens.iter().enumerate().skip(open + 1) {
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::Comma if !comma => comma = true,
+            Token::Plus | Token::Minus if comma => {
+                if !matches!(tokens.get(at + 1).map(|t| &t.token), Some(Token::Number(..))) {
+                    return None;
+                }
+            }
+            Token::Number(..) | Token::SingleQuotedString(_) if comma => {
+                (values, comma) = (values + 1, false)
+            }
+            Token::Word(word)
+                if comma
+                    && word.quote_style.is_none()
+                    && matches!(word.keyword, Keyword::NULL | Keyword::TRUE | Keyword::FALSE) =>
+            {
+                (values, comma) = (values + 1, false);
+            }
+            Token::RParen | Token::RBracket if values > 0 && !comma => return Some((at + 1, values)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Refuses a parsed statement that a planner would write out to many times its size.
+///
+/// # Errors
+/// Says what grows and what to do.
+pub(crate) fn expanded(statement: &Statement) -> Result<(), Problem> {
+    match statement {
+        Statement::Statement(inner) => match inner.visit(&mut Expansion::default()) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(problem) => Err(problem),
+        },
+        Statement::Explain(explain) => expanded(&explain.statement),
+        _ => Ok(()),
+    }
+}
+
+/// Counts relations with each common table expression written out where it is named.
+#[derive(Default)]
+struct Expansion {
+    queries: Vec<Open>,
+    cubed: usize,
+}
+
+/// A query that is being walked.
+#[derive(Default)]
+struct Open {
+    relations: u64,
+    /// Its common table expressions: those still to be walked, in order, and the sizes of those that were.
+    ahead: VecDeque<String>,
+    known: BTreeMap<String, u64>,
+}
+
+impl Visitor for Expansion {
+    type Break = Problem;
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<Problem> {
+        let names = query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| name(&cte.alias.name));
+        self.queries.push(Open { ahead: names.collect(), ..Open::default() });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<Problem> {
+        let Some(closed) = self.queries.pop() else { return ControlFlow::Continue(()) };
+        let size = closed.relations.max(1);
+        if let Some(around) = self.queries.last_mut() {
+            match around.ahead.pop_front() {
+                Some(name) => drop(around.known.insert(name, size)),
+                None => around.relations = around.relations.saturating_add(size),
+            }
+        }
+        if size <= RELATIONS {
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(
+            Problem::new(format!(
+                "the SQL reads more than {RELATIONS} tables once its WITH parts are written out"
+            ))
+            .hint("build the parts as models, so that each is computed once"),
+        )
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<Problem> {
+        let size = match factor {
+            ast::TableFactor::Table { name: table, .. } => match table.0.as_slice() {
+                [ast::ObjectNamePart::Identifier(only)] => {
+                    let wanted = name(only);
+                    self.queries.iter().rev().find_map(|q| q.known.get(&wanted).copied()).unwrap_or(1)
+                }
+                _ => 1,
+            },
+            _ => 0,
+        };
+        if let Some(query) = self.queries.last_mut() {
+            query.relations = query.relations.saturating_add(size);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Problem> {
+        if let ast::Expr::Cube(columns) = expr {
+            self.cubed += columns.len();
+        }
+        if self.cubed > CUBED {
+            return ControlFlow::Break(
+                Problem::new(format!("CUBE over more than {CUBED} columns makes too many groups"))
+                    .hint("name the groups that are wanted with GROUPING SETS"),
+            );
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn name(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(sql: &str) -> String {
+        bounded(sql).expect_err(&sql[..sql.len().min(60)]).message
+    }
+
+    #[test]
+    fn rows_of_operators_and_nesting_are_bounded() {
+        let many = |one: &str, n: usize| one.repeat(n);
+        for sql in [
+            format!("select {}1", many("1+", 2_000)),
+            format!("select {}1", many("1+", 120_000)),
+            format!("select 1 where 1=0{}", many(" or 1=2", 20_000)),
+            format!("select {}true", many("not ", 5_000)),
+            format!("select {}1", many("- ", 5_000)),
+            format!("select {}1{}", many("(", 200), many(")", 200)),
+            format!("select {}1{}", many("abs(", 200), many(")", 200)),
+            format!("select {}1{}", many("[", 200), many("]", 200)),
+            format!("select {}1{}", many("case when true then ", 200), many(" end", 200)),
+            format!("select 1{}", many(" union all select 1", 1_000)),
+            format!("select 1 from t{}", many(" join t on true", 1_000)),
+            format!("select 1 from t{}", many(", t", 1_000)),
+            format!("select * from {}t{}", many("(select * from ", 200), many(")", 200)),
+            format!("select 1{}", many("::int", 5_000)),
+            format!("select a{}", many("[1]", 5_000)),
+            format!("select a{}", many(".b", 5_000)),
+            format!("select 1{}", many(" is null", 5_000)),
+            format!("select {}1", many("interval ", 5_000)),
+            format!("select a{}", many(" at time zone 'x'", 5_000)),
+            format!("select {}", many("a, ", 20_000)),
+            format!("select 1 in ({}1)", many("1,", 100_000)),
+        ] {
+            refused(&sql);
+        }
+        assert!(refused(&many(" ", 300 << 10)).contains("KiB"));
+        let problem = bounded(&format!("select\n  {}1", many("1+", 2_000))).unwrap_err();
+        assert_eq!(problem.at.unwrap().0, 2);
+    }
+
+    #[test]
+    fn what_people_write_passes() {
+        let list: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+        let wide: Vec<String> =
+            (0..300).map(|n| format!("cast(t.column_{n} as decimal(18, 2)) as c{n}")).collect();
+        let alternatives = vec!["(a = 1 and b = 'x')"; 100].join(" or ");
+        for sql in [
+            format!("select 1 in ({})", list.join(",")),
+            format!("select * from t where id in ('{}')", list.join("', '")),
+            format!("select * from (values ({})) v(a)", list.join("), (")),
+            format!("select {} from mart.t t where {alternatives}", wide.join(", ")),
+            vec!["select a, b from t"; 50].join(" union all "),
+            format!("select {}1{}", "coalesce(a, ".repeat(40), ")".repeat(40)),
+        ] {
+            bounded(&sql).unwrap_or_else(|p| panic!("{}: {}", &sql[..40], p.message));
+        }
+    }
+
+    #[test]
+    fn parts_that_double_are_counted_where_they_are_used() {
+        let mut sql = "with t0 as (select 1 as x)".to_owned();
+        for n in 1..30 {
+            sql += &format!(", t{n} as (select a.x from t{} a, t{} b)", n - 1, n - 1);
+        }
+        let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap());
+        assert!(check(&format!("{sql} select * from t29")).is_err());
+        assert!(check("with a as (select * from t), b as (select * from a, a) select * from b, b").is_ok());
+        assert!(check(&format!("explain {sql} select * from t29")).is_err());
+        assert!(check("select 1 from t group by cube(a, b, c, d, e, f, g, h, i, j, k)").is_err());
+    }
+}
