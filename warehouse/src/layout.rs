@@ -6,18 +6,20 @@
 //! **Rows that change by their key** are written again with all rows of their file, because every reader of Delta
 //! understands that. What changed lately changes again soon, and what rested stays at rest. So fresh files stay as
 //! small as a change is ([`CLASSES`]) and grow together only by resting; a large file that is touched is cut, in the
-//! order of its key, into [`WAYS`] pieces: the next change near by finds a small one.
+//! order of its key, into [`PIECES`]: the next change near by finds a small one.
 
 use std::time::Duration;
 
-/// Files of a class that are merged together, and pieces into which a touched file is cut.
+/// Files of a class that are merged together.
 pub(crate) const WAYS: usize = 16;
+/// Pieces into which a touched file is cut.
+const PIECES: u64 = 32;
 /// A file of this size stays as it is: large enough to scan fast.
 const LARGE: u64 = 16 << 20;
 /// The most bytes of one merge.
 const MERGED: u64 = 256 << 20;
 /// Rows that are never worth a file of their own.
-const LEAST: u64 = 32;
+const LEAST: u64 = 16;
 /// Rows of a file of rows that lie in the order of their key and have not changed yet.
 pub(crate) const BULK: usize = 65_536;
 /// The last rows in that order, which are the likeliest to change where keys count up: they are laid in ever
@@ -29,9 +31,9 @@ pub(crate) const TAIL_BYTES: usize = 32 << 20;
 const DAY: u64 = 86_400;
 /// How long a file of a keyed table has rested, and up to how many rows it may grow then.
 const CLASSES: [(u64, u64); 5] =
-    [(DAY, 32), (3 * DAY, 128), (14 * DAY, 1024), (90 * DAY, 8192), (u64::MAX, BULK as u64)];
+    [(DAY, 16), (3 * DAY, 64), (14 * DAY, 512), (90 * DAY, 8192), (u64::MAX, BULK as u64)];
 /// Files of a class of a keyed table that are never too many: beyond that the class takes more rows a file.
-const CROWD: u64 = 48;
+const CROWD: u64 = 96;
 /// Smallest number of files of a keyed table that are merged.
 const FEW: usize = 4;
 
@@ -51,7 +53,7 @@ pub(crate) fn room(changed: u64) -> u64 {
 
 /// Rows of each piece into which a touched file of `rows` is cut.
 pub(crate) fn piece(rows: u64, changed: u64) -> u64 {
-    room(changed).max(rows / WAYS as u64)
+    room(changed).max(rows / PIECES)
 }
 
 /// Sizes of the files in which the last `rows` rows of an order are laid: each half of what is left.

@@ -6,7 +6,7 @@ use store::Metadata;
 
 use crate::error::Result;
 use crate::land::LoadMark;
-use crate::log::{Snapshot, read_commit};
+use crate::log::{Snapshot, read_commit, versions_of};
 use crate::table::TableName;
 use crate::warehouse::Warehouse;
 
@@ -54,17 +54,16 @@ pub(crate) async fn find(
         return Ok((mark(cursor, row.get("operation")), row.get::<i64, _>("landed").max(0) as u64));
     }
     let store = &warehouse.place().store;
-    let mut version = snapshot.version;
-    while version >= 0
-        && let Some(lines) = read_commit(store, &snapshot.table, version).await?
-    {
+    // Upkeep leaves gaps: it keeps the commits that hold a position, however old.
+    let known = versions_of(store, &snapshot.table).await?;
+    for version in known.into_iter().rev().filter(|version| *version <= snapshot.version) {
+        let Some(lines) = read_commit(store, &snapshot.table, version).await? else { continue };
         let own = lines.into_iter().find_map(|l| l.commit_info?.guanlan);
         if let Some(own) = own.filter(|o| o.stream.as_deref() == Some(stream) && o.seq == Some(seq)) {
             let found = mark(own.cursor, own.operation.unwrap_or_default());
             remember(warehouse.db(), &snapshot.table, &found, own.rows, version).await;
             return Ok((found, own.rows));
         }
-        version -= 1;
     }
     // The position is certain (it is in the checkpoint); what came with it is lost with the old log.
     Ok((mark(Value::Null, String::new()), 0))

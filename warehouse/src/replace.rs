@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::compute::{filter_record_batch, not};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
 
@@ -308,11 +309,7 @@ fn operation(how: &Landing) -> &'static str {
 }
 
 /// The table's new schema, where it changes.
-fn schema(
-    present: Option<&Snapshot>,
-    staged: &Staged,
-    how: &Landing,
-) -> Result<Option<datafusion::arrow::datatypes::SchemaRef>> {
+fn schema(present: Option<&Snapshot>, staged: &Staged, how: &Landing) -> Result<Option<SchemaRef>> {
     let all = *how == Landing::Replace;
     Ok(match present {
         None => Some(staged.schema.clone()),
@@ -343,11 +340,15 @@ impl Start {
         let kind = staged.schema.field_with_name(column).map_err(|_| {
             Error::invalid(format!("{}: the column `{column}` is not among the delivered ones", staged.table))
         })?;
-        Ok(match self {
-            Start::Day(day) => ScalarValue::Date32(Some(day)),
-            Start::Micros(at) => {
-                ScalarValue::TimestampMicrosecond(Some(at), None).cast_to(kind.data_type())?
+        match (self, kind.data_type()) {
+            (Start::Day(day), DataType::Date32) => Ok(ScalarValue::Date32(Some(day))),
+            (Start::Micros(at), DataType::Timestamp(..)) => {
+                Ok(ScalarValue::TimestampMicrosecond(Some(at), None).cast_to(kind.data_type())?)
             }
-        })
+            (_, other) => Err(Error::invalid(format!(
+                "{}: the column `{column}` is {other}; an interval begins at a date or a moment",
+                staged.table
+            ))),
+        }
     }
 }

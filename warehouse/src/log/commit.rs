@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use super::action::{Line, lines, write};
 use crate::error::{Error, Result};
@@ -71,4 +72,15 @@ pub(crate) async fn read_commit(
         Err(e) => return Err(Error::store(table, "read a commit", e)),
     };
     lines(&bytes).map(Some).map_err(|e| Error::damaged(table, format!("version {version}: {e}")))
+}
+
+/// The versions whose commits there are, in order.
+pub(crate) async fn versions_of(store: &Arc<dyn ObjectStore>, table: &TableName) -> Result<Vec<i64>> {
+    let log = table.folder().join("_delta_log");
+    let listed: Vec<ObjectMeta> =
+        store.list(Some(&log)).try_collect().await.map_err(|e| Error::store(table, "list the log", e))?;
+    let version = |m: &ObjectMeta| m.location.filename()?.strip_suffix(".json")?.parse().ok();
+    let mut versions: Vec<i64> = listed.iter().filter_map(version).collect();
+    versions.sort_unstable();
+    Ok(versions)
 }

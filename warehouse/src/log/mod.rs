@@ -13,7 +13,7 @@ mod snapshot;
 mod statistics;
 
 pub(crate) use action::{Add, CommitInfo, Line, Own, Remove, Transaction};
-pub(crate) use commit::{Outcome, read_commit, write_commit};
+pub(crate) use commit::{Outcome, read_commit, versions_of, write_commit};
 pub(crate) use kernel::{checkpoint, tombstones};
 #[cfg(test)]
 pub(crate) use load::delta_table;
