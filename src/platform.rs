@@ -411,8 +411,7 @@ impl Platform {
 
 /// A cleaning in one line: what it read and where that went.
 pub fn accounted(report: &CleanReport) -> String {
-    let mut line =
-        format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
+    let mut line = format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
     if report.skipped > 0 {
         line += &format!(", {} skipped", report.skipped);
     }

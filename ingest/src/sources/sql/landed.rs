@@ -134,8 +134,7 @@ impl Shared {
 }
 
 fn known(rows: &mut HashMap<u64, u32>, marks: &Fingerprints, row: usize) -> bool {
-    cross_off(rows, &marks.row(row))
-        || marks.row_with_digits(row).is_some_and(|mark| cross_off(rows, &mark))
+    cross_off(rows, &marks.row(row)) || marks.row_with_digits(row).is_some_and(|mark| cross_off(rows, &mark))
 }
 
 fn cross_off<K: Eq + Hash>(rows: &mut HashMap<K, u32>, row: &K) -> bool {
