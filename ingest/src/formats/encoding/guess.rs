@@ -12,6 +12,8 @@ use encoding_rs::{BIG5, EUC_JP, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, WIN
 const WEIGHED: usize = 64 << 10;
 /// Fewer characters prove nothing.
 const FEW: usize = 4;
+/// So many different everyday characters of one encoding are no accident.
+const DIFFERENT: usize = 6;
 
 /// The likeliest encoding, and how sure that is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,7 +74,10 @@ pub(super) fn guess(sample: &[u8]) -> Guess {
         e if e == WINDOWS_1252 => highs,
         _ => chinese.characters.max(1),
     };
-    let sure = characters >= FEW && score >= 0.8 && score - second.1.min(1.0) >= 0.15;
+    // Everyday Chinese in GB 2312 decodes in Big5 as well, not the other way round: each character of a Big5
+    // text has one chance in three to be an everyday one there.
+    let plain = best == GB18030 && score >= 0.95 && different(sample) >= DIFFERENT;
+    let sure = plain || (characters >= FEW && score >= 0.8 && score - second.1.min(1.0) >= 0.15);
     let runner_up = (second.1 > 0.0).then_some(second.0);
     Guess { encoding: best, runner_up, characters, sure: sure && best != WINDOWS_1252 }
 }
@@ -171,6 +176,20 @@ fn utf8(sample: &[u8]) -> f64 {
     good as f64 / (good + 4 * bad).max(1) as f64
 }
 
+/// Different pairs of a sample, up to the number that matters.
+fn different(sample: &[u8]) -> usize {
+    let (mut at, mut found) = (0, HashSet::new());
+    while at + 1 < sample.len() && found.len() < DIFFERENT {
+        if sample[at].is_ascii() {
+            at += 1;
+        } else {
+            found.insert((sample[at], sample[at + 1]));
+            at += 2;
+        }
+    }
+    found.len()
+}
+
 fn distinct(sample: &[u8]) -> Option<HashSet<(u8, u8)>> {
     let (mut at, mut found) = (0, HashSet::new());
     while at < sample.len() {
@@ -228,6 +247,9 @@ mod tests {
     fn a_guess_from_little_is_not_sure_and_damage_does_not_change_the_encoding() {
         assert!(!guess(&GB18030.encode("id,a\n1,王\n").0).sure);
         assert!(guess(&GB18030.encode("编号,金额,部门\n1,2,销售部").0).sure);
+        // In Big5 these are everyday characters, too.
+        assert!(guess(&GB18030.encode(&format!("编号,摘要\n{}", "1,付款\n".repeat(50))).0).sure);
+        assert!(!guess(&GB18030.encode(&"1,付款\n".repeat(50)).0).sure);
         let mut damaged = "编号,金额,部门\n1,2,销售部\n".repeat(20).into_bytes();
         damaged.extend(b"3,4,\xe9\x94\n");
         assert_eq!(guess(&damaged).encoding, UTF_8);
