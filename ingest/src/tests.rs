@@ -3,8 +3,8 @@
 mod again;
 mod bad_files;
 mod csv;
-mod damaged;
 mod files;
+mod fuzz_files;
 mod hostile;
 mod json_files;
 mod ledger;

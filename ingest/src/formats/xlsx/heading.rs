@@ -158,10 +158,7 @@ fn heads(rows: &[HeadRow], at: usize) -> bool {
                 others.flatten().fold((0, 0), |(up, all), rise| (up + usize::from(rise), all + 1));
             let below_rise = up * 2 > all;
             distinct
-                && ((even && !below_rise)
-                    || (rising && !below_rise)
-                    || (even && values[0] <= 1.0 && values.len() > 2)
-                    || only_words)
+                && ((rising && !below_rise) || (even && values[0] <= 1.0 && values.len() > 2) || only_words)
         }
     }
 }
