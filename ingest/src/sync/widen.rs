@@ -16,7 +16,8 @@ impl Intake<'_> {
         rows: Option<&RecordBatch>,
         how: &Landing,
     ) -> Result<(), SourceError> {
-        let Some(delivered) = rows.filter(|_| *how != Landing::Replace).map(RecordBatch::schema) else {
+        let joins = matches!(how, Landing::Append | Landing::Upsert { .. } | Landing::ReplaceFile { .. });
+        let Some(delivered) = rows.filter(|_| joins).map(RecordBatch::schema) else {
             return Ok(());
         };
         let snapshot = self.warehouse.snapshot(&self.table).await.map_err(|e| of_warehouse(&e))?;

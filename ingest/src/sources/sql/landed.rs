@@ -51,7 +51,7 @@ impl Landed {
                 let options = FormatOptions::default();
                 let marks = Fingerprints::of(&batch, &options)?;
                 (0..batch.num_rows())
-                    .map(|row| Some(self.rows.is_empty() || !cross_off(&mut self.rows, &marks.row(row))))
+                    .map(|row| Some(self.rows.is_empty() || !known(&mut self.rows, &marks, row)))
                     .collect()
             }
             _ => return Ok(batch),
@@ -131,6 +131,10 @@ impl Shared {
         }
         Ok(keys.iter().map(|key| Some(!cross_off(&mut self.rows, key))).collect())
     }
+}
+
+fn known(rows: &mut HashMap<u64, u32>, marks: &Fingerprints, row: usize) -> bool {
+    cross_off(rows, &marks.row(row)) || marks.row_with_digits(row).is_some_and(|mark| cross_off(rows, &mark))
 }
 
 fn cross_off<K: Eq + Hash>(rows: &mut HashMap<K, u32>, row: &K) -> bool {

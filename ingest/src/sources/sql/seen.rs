@@ -17,7 +17,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::moment::micros;
+use super::moment::{back, micros};
 use crate::error::SourceError;
 
 /// Fingerprints that a cursor carries at most: 1.6 MB of text, kept in the metadata database.
@@ -139,12 +139,22 @@ impl<'b> Fingerprints<'b> {
     }
 
     pub(crate) fn row(&self, row: usize) -> u64 {
+        self.mark(row, true)
+    }
+
+    /// The fingerprint that cursors carried before a column's digits did not count any more.
+    pub(super) fn row_with_digits(&self, row: usize) -> Option<u64> {
+        let mut types = self.columns.iter().map(|(_, _, column)| column.data_type());
+        types.any(|kind| matches!(kind, DataType::Decimal128(..))).then(|| self.mark(row, false))
+    }
+
+    fn mark(&self, row: usize, trimmed: bool) -> u64 {
         let mut hash = Sha256::new();
         for (name, format, column) in &self.columns {
             if column.is_valid(row) {
                 hash.update(name.as_bytes());
                 hash.update([0]);
-                hash.update(format.value(row).to_string().as_bytes());
+                hash.update(written(format, column, row, trimmed).as_bytes());
                 hash.update([0]);
             }
         }
@@ -160,7 +170,7 @@ impl<'b> Fingerprints<'b> {
         if column.is_null(row) {
             return 0;
         }
-        let digest = Sha256::digest(format.value(row).to_string().as_bytes());
+        let digest = Sha256::digest(written(format, column, row, true).as_bytes());
         u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]).max(1)
     }
 
@@ -178,6 +188,18 @@ impl<'b> Fingerprints<'b> {
 
     fn cells(&self, row: usize) -> Vec<u32> {
         (0..self.columns.len()).map(|place| self.cell(place, row)).collect()
+    }
+}
+
+/// A value as fingerprints read it. A decimal without the zeros at its end, so that a row is the same after its
+/// column got more digits at the source.
+fn written(format: &ArrayFormatter<'_>, column: &ArrayRef, row: usize, trimmed: bool) -> String {
+    let text = format.value(row).to_string();
+    match column.data_type() {
+        DataType::Decimal128(_, scale) if trimmed && *scale > 0 => {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => text,
     }
 }
 
@@ -230,11 +252,12 @@ impl Edge {
         let marks = Fingerprints::of(batch, &options)?;
         self.columns = marks.columns.iter().map(|(name, ..)| counted(name)).collect::<Vec<_>>().join("\n");
         let most_with_cells = MOST_CELLS / marks.columns.len().max(1);
+        let floor = floor(&last, self.overlap);
         let mut fresh = VecDeque::new();
         let mut whole_batch = true;
         for row in (0..=end).rev() {
             let at = places.get(row)?;
-            if !self.near(&at, &last) {
+            if !near(&at, &last, floor) {
                 whole_batch = false;
                 break;
             }
@@ -244,10 +267,9 @@ impl Edge {
             }
         }
         if whole_batch {
-            let overlap = self.overlap;
-            self.rows.retain(|row| near(&row.at, &last, overlap));
+            self.rows.retain(|row| near(&row.at, &last, floor));
             // Crowded stays crowded while the same group goes on: its earlier rows were let go.
-            self.crowded &= self.last.as_ref().is_some_and(|before| near(before, &last, overlap));
+            self.crowded &= self.last.as_ref().is_some_and(|before| near(before, &last, floor));
         } else {
             self.rows.clear();
             self.crowded = false;
@@ -262,10 +284,6 @@ impl Edge {
         }
         self.last = Some(last);
         Ok(())
-    }
-
-    fn near(&self, at: &Value, last: &Value) -> bool {
-        near(at, last, self.overlap)
     }
 
     /// The cursor that says so; `None` before the first row.
@@ -294,16 +312,12 @@ pub(crate) fn check_overlap(name: &str, overlap: Duration, last: Option<&Value>)
     }
 }
 
-/// Whether a value is the last one or within the overlap behind it.
-fn near(at: &Value, last: &Value, overlap: Duration) -> bool {
-    if at == last {
-        return true;
-    }
-    if overlap.is_zero() {
-        return false;
-    }
-    match (micros(at), micros(last)) {
-        (Some(at), Some(last)) => i128::from(last) - i128::from(at) <= overlap.as_micros() as i128,
-        _ => false,
-    }
+/// Where the next read starts, in microseconds, when the cursor is a time that can be moved back.
+fn floor(last: &Value, overlap: Duration) -> Option<i64> {
+    if overlap.is_zero() { None } else { micros(&back(last, overlap)) }
+}
+
+/// Whether a value is the last one or comes again with the next read.
+fn near(at: &Value, last: &Value, floor: Option<i64>) -> bool {
+    at == last || floor.is_some_and(|floor| micros(at).is_some_and(|at| at >= floor))
 }
