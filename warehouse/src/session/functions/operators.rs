@@ -133,7 +133,8 @@ impl ScalarUDFImpl for Checked {
         let [first, rest @ ..] = args else { return plan_err!("+, - and * take two numbers") };
         let mut common = first.clone();
         for (op, kind) in self.ops.iter().zip(rest) {
-            common = BinaryTypeCoercer::new(&common, op, kind).get_input_types()?.0;
+            let (wider, _) = BinaryTypeCoercer::new(&common, op, kind).get_input_types()?;
+            common = wider;
         }
         Ok(vec![common; args.len()])
     }
