@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
+use datafusion::common::DataFusionError;
 use futures::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
@@ -102,6 +103,10 @@ fn internal(panic: &(dyn std::any::Any + Send)) -> Error {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
+    // A nested loop join that runs out of memory begins its left side again, which a repartition below it cannot bear.
+    if text.contains("partition not used yet") {
+        return Error::from_datafusion(DataFusionError::ResourcesExhausted(text));
+    }
     let id = format!("{:x}-{}", std::process::id(), PANICS.fetch_add(1, Ordering::Relaxed));
     tracing::error!(error.id = id, error.message = text, "a query or build met a fault of the program");
     Error::Internal { id }

@@ -47,7 +47,7 @@ pub fn sql_functions(
     // The portable ones stand on the engine's own, the bounds go around what is left.
     let operators = operators::Operators::new();
     let made: Vec<ScalarUDF> = limited::limited(&find).chain(portable::functions(&site, &find)).collect();
-    for function in made.into_iter().map(Arc::new).chain(operators.functions()) {
+    for function in made.into_iter().map(Arc::new) {
         state.register_udf(function)?;
     }
     for (alias, name) in ALSO {

@@ -21,31 +21,13 @@ use super::limited::{admit, bytes, check, scalar};
 /// Plans the operators as functions. Comes after the planners of the engine, which take lists.
 #[derive(Debug)]
 pub(crate) struct Operators {
-    plus: Arc<ScalarUDF>,
-    minus: Arc<ScalarUDF>,
-    times: Arc<ScalarUDF>,
     concat: Arc<ScalarUDF>,
 }
 
 impl Operators {
     pub(crate) fn new() -> Self {
-        let checked = |name, op| {
-            let signature = Signature::user_defined(Volatility::Immutable);
-            Arc::new(ScalarUDF::new_from_impl(Checked { name, op, signature }))
-        };
-        Self {
-            plus: checked("checked_add", Operator::Plus),
-            minus: checked("checked_subtract", Operator::Minus),
-            times: checked("checked_multiply", Operator::Multiply),
-            concat: Arc::new(ScalarUDF::new_from_impl(Concat {
-                signature: Signature::user_defined(Volatility::Immutable),
-            })),
-        }
-    }
-
-    /// The functions themselves, so that plans can name them.
-    pub(crate) fn functions(&self) -> [Arc<ScalarUDF>; 4] {
-        [self.plus.clone(), self.minus.clone(), self.times.clone(), self.concat.clone()]
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Self { concat: Arc::new(ScalarUDF::new_from_impl(Concat { signature })) }
     }
 }
 
@@ -55,11 +37,11 @@ impl ExprPlanner for Operators {
         expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> DfResult<PlannerResult<RawBinaryExpr>> {
-        let (function, op) = match expr.op {
-            BinaryOperator::Plus => (&self.plus, Operator::Plus),
-            BinaryOperator::Minus => (&self.minus, Operator::Minus),
-            BinaryOperator::Multiply => (&self.times, Operator::Multiply),
-            BinaryOperator::StringConcat => (&self.concat, Operator::StringConcat),
+        let op = match expr.op {
+            BinaryOperator::Plus => Operator::Plus,
+            BinaryOperator::Minus => Operator::Minus,
+            BinaryOperator::Multiply => Operator::Multiply,
+            BinaryOperator::StringConcat => Operator::StringConcat,
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
@@ -77,7 +59,7 @@ impl ExprPlanner for Operators {
         }
         match BinaryTypeCoercer::new(&left, &op, &right).get_input_types() {
             Ok((left, right)) if left.is_integer() && right.is_integer() => {
-                Ok(PlannerResult::Planned(function.call(vec![expr.left, expr.right])))
+                Ok(PlannerResult::Planned(computed(op, expr.left, expr.right)))
             }
             _ => Ok(PlannerResult::Original(expr)),
         }
@@ -96,6 +78,22 @@ impl Operators {
     }
 }
 
+/// A row of operators becomes one call that works from left to right: a tree as deep as the row is long would make
+/// planning slow.
+fn computed(op: Operator, left: Expr, right: Expr) -> Expr {
+    let (mut ops, mut args) = match left {
+        Expr::ScalarFunction(call) => match call.func.inner().downcast_ref::<Checked>() {
+            Some(checked) => (checked.ops.clone(), call.args),
+            None => (vec![], vec![Expr::ScalarFunction(call)]),
+        },
+        left => (vec![], vec![left]),
+    };
+    ops.push(op);
+    args.push(right);
+    let signature = Signature::user_defined(Volatility::Immutable);
+    ScalarUDF::new_from_impl(Checked { ops, signature }).call(args)
+}
+
 fn binary(kind: &DataType) -> bool {
     matches!(
         kind,
@@ -103,21 +101,28 @@ fn binary(kind: &DataType) -> bool {
     )
 }
 
+/// `a op b op c …` of whole numbers, from left to right.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
-    name: &'static str,
-    op: Operator,
+    ops: Vec<Operator>,
     signature: Signature,
 }
 
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &str {
-        self.name
+        "checked_arithmetic"
     }
 
-    /// Columns are called as they were with the operator itself.
+    /// Columns are called as they were with the operators themselves.
     fn schema_name(&self, args: &[Expr]) -> DfResult<String> {
-        Ok(between(&self.op.to_string(), args.iter().map(|arg| arg.schema_name().to_string())))
+        let mut name = String::new();
+        for (n, arg) in args.iter().enumerate() {
+            if let Some(op) = n.checked_sub(1).and_then(|before| self.ops.get(before)) {
+                name.push_str(&format!(" {op} "));
+            }
+            name.push_str(&arg.schema_name().to_string());
+        }
+        Ok(name)
     }
 
     fn signature(&self) -> &Signature {
@@ -125,28 +130,38 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn coerce_types(&self, args: &[DataType]) -> DfResult<Vec<DataType>> {
-        let [left, right] = args else { return plan_err!("{} takes two numbers", self.name) };
-        let (left, right) = BinaryTypeCoercer::new(left, &self.op, right).get_input_types()?;
-        Ok(vec![left, right])
+        let [first, rest @ ..] = args else { return plan_err!("+, - and * take two numbers") };
+        let mut common = first.clone();
+        for (op, kind) in self.ops.iter().zip(rest) {
+            let (wider, _) = BinaryTypeCoercer::new(&common, op, kind).get_input_types()?;
+            common = wider;
+        }
+        Ok(vec![common; args.len()])
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> DfResult<FieldRef> {
         let kinds: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        Ok(typed(self.name, self.return_type(&kinds)?, &args))
+        Ok(typed(self.name(), self.return_type(&kinds)?, &args))
     }
 
     fn return_type(&self, args: &[DataType]) -> DfResult<DataType> {
-        let [left, right] = args else { return plan_err!("{} takes two numbers", self.name) };
-        BinaryTypeCoercer::new(left, &self.op, right).get_result_type()
+        match args.first() {
+            Some(kind) => Ok(kind.clone()),
+            None => plan_err!("+, - and * take two numbers"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        let [left, right] = args.args.as_slice() else { return plan_err!("{} takes two numbers", self.name) };
-        match self.op {
-            Operator::Plus => apply(left, right, numeric::add),
-            Operator::Minus => apply(left, right, numeric::sub),
-            _ => apply(left, right, numeric::mul),
+        let mut args = args.args.into_iter();
+        let Some(mut value) = args.next() else { return plan_err!("+, - and * take two numbers") };
+        for (op, next) in self.ops.iter().zip(args) {
+            value = match op {
+                Operator::Plus => apply(&value, &next, numeric::add)?,
+                Operator::Minus => apply(&value, &next, numeric::sub)?,
+                _ => apply(&value, &next, numeric::mul)?,
+            };
         }
+        Ok(value)
     }
 }
 
