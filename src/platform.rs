@@ -412,6 +412,9 @@ impl Platform {
 /// A cleaning in one line: what it read and where that went.
 pub fn accounted(report: &CleanReport) -> String {
     let mut line = format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
+    if report.skipped > 0 {
+        line += &format!(", {} more skipped as no data", report.skipped);
+    }
     if report.rejected > 0 {
         line += &format!(" ({})", warehouse::clean::told(&report.quarantined));
     }
