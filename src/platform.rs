@@ -413,7 +413,7 @@ impl Platform {
 pub fn accounted(report: &CleanReport) -> String {
     let mut line = format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
     if report.skipped > 0 {
-        line += &format!(", {} skipped", report.skipped);
+        line += &format!(", {} more skipped as no data", report.skipped);
     }
     if report.rejected > 0 {
         line += &format!(" ({})", warehouse::clean::told(&report.quarantined));
