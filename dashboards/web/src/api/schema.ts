@@ -333,14 +333,15 @@ export interface SourceEntry {
 export interface QuarantineEntry {
   table: string;
   rows: number;
-  reasons: { column: string | null; reason: string; count: number }[];
+  /** `first`: where the first such row stands. */
+  reasons: { column: string | null; reason: string; count: number; first?: string | null }[];
 }
-export interface ReleaseReport {
-  read: number;
-  kept: number;
-  rejected: number;
+/** Clean rows are judged at once; raw ones are read again by a job. */
+export interface RetryReport {
+  rejected?: number;
   /** Rows that left quarantine. */
-  released: number;
+  released?: number;
+  job?: string;
 }
 
 export interface ProjectProblem {

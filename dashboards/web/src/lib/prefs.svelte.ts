@@ -1,6 +1,6 @@
 // What a viewer chose about the look: language, theme, density. Kept in this browser.
 import type { Locale, Title } from '../api/schema';
-import { loadWords, translator, type Translate, type Words } from './words';
+import { loadPageWords, loadWords, translator, type Translate, type Words } from './words';
 
 export type Theme = 'auto' | 'light' | 'dark';
 const THEMES: Theme[] = ['auto', 'light', 'dark'];
@@ -30,6 +30,8 @@ const state = $state<{ locale: Locale; theme: Theme; systemDark: boolean; zone: 
   zone: 'Asia/Shanghai',
 });
 let words = $state.raw<Words>();
+/** Whether the words of all pages are wanted, and not only those of the first look. */
+let paged = false;
 const translate = $derived<Translate>(words ? translator(words) : (key) => key);
 
 export const prefs = {
@@ -69,11 +71,21 @@ export async function startPrefs(): Promise<void> {
     apply();
   });
   apply();
-  words = await loadWords(state.locale);
+  words = await wordsOf(state.locale);
+}
+async function wordsOf(locale: Locale): Promise<Words> {
+  const [first, pages] = await Promise.all([loadWords(locale), paged ? loadPageWords(locale) : {}]);
+  return { ...first, ...pages };
+}
+/** Must be awaited before a page is drawn that is not among the first. */
+export async function pageWords(): Promise<void> {
+  if (paged) return;
+  paged = true;
+  words = await wordsOf(state.locale);
 }
 /** Words first, then the switch: the page never shows half of each language. */
 async function speak(locale: Locale): Promise<void> {
-  words = await loadWords(locale);
+  words = await wordsOf(locale);
   state.locale = locale;
   apply();
 }

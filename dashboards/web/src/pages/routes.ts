@@ -1,5 +1,6 @@
 // Address → page. Every page is its own chunk; what one never opens is never loaded.
 import type { Component } from 'svelte';
+import { pageWords } from '../lib/prefs.svelte';
 import type { Permission } from '../lib/session.svelte';
 
 type Loader = () => Promise<{ default: Component<{ name: string }> }>;
@@ -10,20 +11,23 @@ interface Page {
   needs: Permission | null;
   load: Loader;
 }
-const as = (load: () => Promise<{ default: unknown }>): Loader => load as Loader;
+const first = (load: () => Promise<{ default: unknown }>): Loader => load as Loader;
+/** A page whose words are loaded with it. */
+const as = (load: () => Promise<{ default: unknown }>): Loader =>
+  (async () => (await Promise.all([load(), pageWords()]))[0]) as Loader;
 const PAGES: Page[] = [
   { station: '', named: false, needs: null, load: as(() => import('./home/Home.svelte')) },
   {
     station: 'dashboards',
     named: false,
     needs: 'ReadDashboards',
-    load: as(() => import('./dashboards/Dashboards.svelte')),
+    load: first(() => import('./dashboards/Dashboards.svelte')),
   },
   {
     station: 'dashboards',
     named: true,
     needs: 'ReadDashboards',
-    load: as(() => import('./dashboards/Dashboard.svelte')),
+    load: first(() => import('./dashboards/Dashboard.svelte')),
   },
   {
     station: 'metrics',

@@ -1,14 +1,20 @@
 // One dictionary, two languages. Chinese is the source of the keys; the compiler holds English to them. Only the
-// language in use is loaded.
+// language in use is loaded, and the words of most pages only when the first of these is opened.
 import type { Locale } from '../../api/schema';
 import type { zh } from './zh';
+import type { zhPages } from './zh.pages';
 
-export type Key = keyof typeof zh;
-export type Words = Record<Key, string>;
+export type FirstWords = Record<keyof typeof zh, string>;
+export type PageWords = Record<keyof typeof zhPages, string>;
+export type Key = keyof FirstWords | keyof PageWords;
+export type Words = FirstWords & Partial<PageWords>;
 export type Translate = (key: Key, values?: Record<string, string | number>) => string;
 
-export async function loadWords(locale: Locale): Promise<Words> {
+export async function loadWords(locale: Locale): Promise<FirstWords> {
   return locale === 'zh' ? (await import('./zh')).zh : (await import('./en')).en;
+}
+export async function loadPageWords(locale: Locale): Promise<PageWords> {
+  return locale === 'zh' ? (await import('./zh.pages')).zhPages : (await import('./en.pages')).enPages;
 }
 /** `{n}` in a text is filled from `values`. */
 export function translator(words: Words): Translate {

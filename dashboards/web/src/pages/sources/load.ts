@@ -1,5 +1,13 @@
 import { get, list, post } from '../../api/client';
-import type { QuarantineEntry, ReleaseReport, Rows, SourceEntry, SourceRun } from '../../api/schema';
+import type {
+  QuarantineEntry,
+  RetryReport,
+  Rows,
+  SourceEntry,
+  SourceRun,
+  SourceTest,
+  StreamPreview,
+} from '../../api/schema';
 import { can } from '../../lib/session.svelte';
 
 interface Asked {
@@ -25,5 +33,12 @@ export const quarantinedQuery = (table: string) => ({
   queryFn: ({ signal }: Asked) => get<Rows>(at('quarantine', table), undefined, signal),
 });
 export const sync = (name: string): Promise<unknown> => post(`${at('sources', name)}/sync`, {});
-export const release = (table: string): Promise<ReleaseReport> =>
-  post<ReleaseReport>(`${at('quarantine', table)}/release`, {});
+export const retry = (table: string): Promise<RetryReport> =>
+  post<RetryReport>(`${at('quarantine', table)}/retry`, {});
+export const discard = (table: string): Promise<{ discarded: number }> =>
+  post<{ discarded: number }>(`${at('quarantine', table)}/discard`, {});
+export const test = (name: string): Promise<SourceTest> => post<SourceTest>(`${at('sources', name)}/test`, {});
+const stream = (name: string, of: string): string => `${at('sources', name)}/${encodeURIComponent(of)}`;
+export const preview = (name: string, of: string): Promise<StreamPreview> =>
+  post<StreamPreview>(`${stream(name, of)}/preview`, {});
+export const reset = (name: string, of: string): Promise<unknown> => post(`${stream(name, of)}/reset`, {});
