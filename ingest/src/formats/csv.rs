@@ -41,6 +41,7 @@ pub(crate) fn read(path: &Path, spec: &CsvSpec, sink: &mut Sink) -> Result<(), S
     if let Some(doubt) = found.doubt() {
         warn(sink, &doubt);
     }
+    sink.found("encoding", found.encoding.name().to_lowercase());
     let (text, undecoded) = Utf8Reader::lenient(file, found);
     read_text(text, undecoded, found.encoding.name(), spec, sink)
 }
@@ -76,6 +77,7 @@ fn read_text<R: Read>(
     let wanted = Wanted { header: spec.header, skipped: spec.skip.is_some(), known: known.as_deref() };
     let layout = layout::layout(&rows, &wanted);
     bounded(&rows, &layout)?;
+    show(&dialect, &rows, &layout, sink);
     say_dialect(&dialect, choices, &layout, sink);
     layout.notes.iter().for_each(|note| warn(sink, note));
     say_one_column(&rows, &layout, sample, choices, sink);
@@ -208,6 +210,17 @@ fn bounded(rows: &[Row], layout: &Layout) -> Result<(), SourceError> {
     Err(SourceError::never(format!(
         "line {line} has {fields} fields; a table has at most {most} columns: is its `delimiter` another? `limits.columns` of guanlan.yaml raises the bound"
     )))
+}
+
+/// How the file is understood, for a preview.
+fn show(dialect: &Dialect, rows: &[Row], layout: &Layout, sink: &mut Sink) {
+    sink.found("delimiter", shown(dialect.delimiter));
+    sink.found("quote", dialect.quote.map_or("none".into(), shown));
+    if let Some(escape) = dialect.escape {
+        sink.found("escape", shown(escape));
+    }
+    let header = layout.header.as_ref().and_then(|_| rows.get(layout.first.checked_sub(1)?));
+    sink.found("header row", header.map_or("none".to_owned(), |row| row.line.to_string()));
 }
 
 /// What was found beyond commas, semicolons, tabs and doubled quotes is said, unless the definition names it.

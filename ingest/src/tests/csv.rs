@@ -139,6 +139,19 @@ async fn a_restored_file_is_read_again_and_copies_and_gone_files_are_said() {
     assert!(report.warnings.is_empty(), "{report:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_tells_encoding_delimiter_and_header_row() {
+    let house = House::new().await;
+    house.folder.write(
+        "drops/a.csv",
+        encoding_rs::GBK.encode("销售明细\n编号;金额;部门\n1;2,5;销售部\n2;3,5;研发部\n").0,
+    );
+    let seen = house.ingest.preview("s", &csv(json!({})), "o", 1).await.unwrap();
+    for (what, value) in [("encoding", "gb18030"), ("delimiter", "\";\""), ("header row", "2")] {
+        assert!(seen.found.contains(&(what.into(), value.into())), "{what}: {seen:?}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn links_and_special_files_are_not_read() {
