@@ -52,10 +52,6 @@ impl<'t> Raw<'t> {
         self.text.starts_with('{')
     }
 
-    pub(crate) fn is_array(&self) -> bool {
-        self.text.starts_with('[')
-    }
-
     /// Its text as it lands: `None` for null, a string without quotes, a number or boolean as written, an object or
     /// array as JSON without white space.
     pub(crate) fn landed(&self) -> Option<Cow<'t, str>> {
