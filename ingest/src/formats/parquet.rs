@@ -35,7 +35,7 @@ const SLOT: usize = 16;
 pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
     let file = File::open(path).map_err(unreadable)?;
     measure::footer(&file)?;
-    let mut reader = guarded(|| open(file))??;
+    let (mut reader, promised) = guarded(|| open(file))??;
     let schema = arrow::array::RecordBatchReader::schema(&reader);
     let names = unique_names(schema.fields().iter().map(|f| f.name().clone()));
     let ways: Vec<Way> = schema.fields().iter().map(|f| Way::of(f.data_type())).collect();
@@ -52,22 +52,31 @@ pub(crate) fn read(path: &Path, sink: &mut Sink) -> Result<(), Stop> {
         let batch = batch.map_err(|e| damaged(&e))?;
         guarded(|| rows.add(&batch, sink))??;
     }
-    Ok(())
+    match rows.number == promised {
+        true => Ok(()),
+        false => Err(SourceError::never(format!(
+            "damaged Parquet: its footer promises {promised} rows and its pages hold {}; ask for the file again",
+            rows.number
+        ))
+        .into()),
+    }
 }
 
-fn open(file: File) -> Result<ParquetRecordBatchReader, SourceError> {
+/// The reader of a measured file, and how many rows its footer promises.
+fn open(file: File) -> Result<(ParquetRecordBatchReader, i64), SourceError> {
     let meta = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|e| damaged(&e))?;
     let columns = meta.schema().fields().len();
     if columns > store::limits().columns {
         return Err(too_wide(columns, "write fewer columns into the file"));
     }
     measure::pages(&file, meta.metadata())?;
-    let rows = batch_rows(&meta);
+    let (rows, promised) = (batch_rows(&meta), meta.metadata().file_metadata().num_rows());
     // Where the reader cannot view texts it reads them as they are.
     let viewed = ArrowReaderOptions::new().with_schema(viewed(&meta));
     let meta = ArrowReaderMetadata::try_new(meta.metadata().clone(), viewed).unwrap_or(meta);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, meta);
-    builder.with_batch_size(rows).build().map_err(|e| damaged(&e))
+    let reader = builder.with_batch_size(rows).build().map_err(|e| damaged(&e))?;
+    Ok((reader, promised))
 }
 
 /// Rows that are read together: few where rows are large or columns are many.

@@ -218,5 +218,12 @@ fn parquet_does_not_break_its_reader() {
     let corpus = [written(&columns, None), written(&columns, Some(packed))];
     let words: [&[u8]; 3] =
         [b"PAR1", &[0x29, 0xFC, 0x80, 0xA8, 0xD6, 0xB9, 0x07], &[0x15, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F]];
-    torment("a.parquet", json!({"parquet": {}}), &corpus, &words, |_, _| {});
+    torment("a.parquet", json!({"parquet": {}}), &corpus, &words, |bytes, read| {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+        let Ok(file) = SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)) else { return };
+        if read.error.is_none() {
+            let promised = file.metadata().file_metadata().num_rows();
+            assert_eq!(read.rows.len() + read.rejected.len(), promised as usize);
+        }
+    });
 }
