@@ -47,12 +47,15 @@ fn states_and_exit_codes_tell_what_was_set_aside() {
         json!([report["read"], report["rows"], report["rejected_rows"], report["refused"]]),
         json!([4, 3, 1, 0])
     );
-    // One file is refused, the other lands: a failure.
-    folder.write("drops/c.csv", b"id,v\n\xff\xff,\xff\n");
+    // One source fails, the other lands: a failure.
+    folder.write(
+        "sources/y.yaml",
+        "title: Y\nkind: { sqlite: { path: gone.db } }\nstreams:\n  t: { table: t }\n",
+    );
     folder.write("drops/d.csv", "id,v\n9,x\n");
     let (code, all) = guanlan.fails(&["sync"]);
     assert_eq!(code, 1, "{all}");
-    assert!(all.contains("c.csv"), "{all}");
+    assert!(all.contains("gone.db") && all.contains("failed"), "{all}");
     assert_eq!(guanlan.number("select count(*) from raw.x_o where id = '9'"), 1.0);
     let wrong = stream.replace("} }\n", "}, accept: { set_aside: 25 } }\n");
     folder.write(
@@ -104,7 +107,7 @@ fn what_only_rejects_would_empty_stays_through_the_whole_line() {
         let (code, all) = guanlan.fails(&["sync"]);
         assert_eq!(code, 1, "{all}");
         assert!(all.contains("clean.o keeps its last good version of 2 rows"), "{all}");
-        assert_eq!(json!(guanlan.sql("select n, total from mart.t")), json!([[2, "30"]]));
+        assert_eq!(json!(guanlan.sql("select n, total from mart.t")), json!([[2, "30.00"]]));
     }
 }
 

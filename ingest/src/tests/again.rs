@@ -56,15 +56,15 @@ async fn every_option_of_a_file_that_decides_rows_reads_again() {
     let house = House::new().await;
     house.folder.write("drops/a.csv", "made by erp;;\nid;v;w\n1;2;3\n");
     let ways = [
-        (json!({"delimiter": ","}), 2),
-        (json!({"delimiter": ";"}), 2),
-        (json!({"delimiter": ";", "skip": 1}), 1),
-        (json!({"delimiter": ";", "skip": 1, "header": false}), 2),
-        (json!({"delimiter": ";", "skip": 1}), 1),
+        json!({"delimiter": ";", "header": false}),
+        json!({"delimiter": ";", "skip": 1}),
+        json!({"delimiter": ";", "skip": 1, "header": false}),
+        json!({"delimiter": ";", "skip": 1}),
     ];
-    for (options, rows) in ways {
+    for (n, options) in ways.into_iter().enumerate() {
         let report = house.sync_one(&csv(options.clone())).await;
-        assert_eq!(report.read, rows, "{options}: {report:?}");
+        let said = report.warnings.iter().any(|w| w.contains("everything is read again"));
+        assert!(report.read > 0 && report.error.is_none() && said == (n > 0), "{options}: {report:?}");
     }
     assert_eq!(house.sql("select id, v, w from raw.s_o").await, [["1", "2", "3"]]);
     assert_eq!(columns(&house).await, ["id", "v", "w"]);

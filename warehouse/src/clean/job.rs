@@ -245,7 +245,8 @@ impl<'a> Cleaning<'a> {
             adjusted: ledger.adjusted,
             ..CleanReport::default()
         };
-        if input.full && report.kept == 0 && report.rejected > 0 {
+        let good = self.warehouse.snapshot(&self.table).await?.and_then(|s| s.rows()).unwrap_or(0);
+        if input.full && report.kept == 0 && report.rejected > 0 && good > 0 {
             self.warehouse.discard(kept).await;
             return Err(self.hold(rejected, mark, &report).await?);
         }
@@ -327,14 +328,11 @@ impl<'a> Cleaning<'a> {
         Ok(self.warehouse.snapshot(&self.rejects).await?.and_then(|s| s.rows()).unwrap_or(0))
     }
 
-    /// Not one row fits: publishes the quarantine, so that people see why, and leaves the clean table as it is.
+    /// Not one row fits where good ones are: publishes the quarantine, so that people see why, and leaves the clean table as it is.
     async fn hold(&self, rejects: Staged, mark: LoadMark, report: &CleanReport) -> Result<Error> {
-        if self.warehouse.snapshot(&self.table).await?.is_none() {
-            self.lay_out(mark.seq - 1).await?;
-        }
         let mut cursor = mark.cursor.clone();
         cursor["held"] = true.into();
-        let mark = LoadMark { seq: mark.seq + 1, cursor, ..mark };
+        let mark = LoadMark { cursor, ..mark };
         self.warehouse.publish(rejects, Landing::Replace, mark).await?;
         Ok(self.all_quarantined(Some(report)).await)
     }
@@ -353,11 +351,8 @@ impl<'a> Cleaning<'a> {
     }
 
     async fn all_quarantined(&self, report: Option<&CleanReport>) -> Error {
-        let rows = self.warehouse.snapshot(&self.table).await.ok().flatten().and_then(|s| s.rows());
-        let fate = match rows {
-            Some(rows) if rows > 0 => format!("{} keeps its last good version of {rows} rows", self.table),
-            _ => format!("{} stays empty", self.table),
-        };
+        let good = self.warehouse.snapshot(&self.table).await.ok().flatten().and_then(|s| s.rows());
+        let fate = format!("{} keeps its last good version of {} rows", self.table, good.unwrap_or(0));
         let why = match report {
             Some(report) => format!(
                 "all {} rows of {} went to quarantine: {}",

@@ -162,6 +162,10 @@ impl Landed {
                 *identity = [0; HASH];
             }
         }
+        if other.is_none() {
+            // Another definition reads them: the columns that the old one found say nothing of a file any more.
+            self.columns.clear();
+        }
         self.cursor()
     }
 

@@ -105,10 +105,8 @@ async fn the_first_rows_of_a_table_may_all_be_wrong_too() {
     let house = house().await;
     house.clean("orders", ORDERS);
     land(&house, Landing::Replace, &[&["1", "a"]]).await;
-    for _ in 0..2 {
-        let error = house.warehouse.clean("orders").await.expect_err("all quarantined").to_string();
-        assert!(error.contains("clean.orders stays empty"), "{error}");
-    }
+    let report = house.warehouse.clean("orders").await.expect("nothing good is lost");
+    assert_eq!((report.read, report.kept, report.standing), (1, 0, 1));
     assert_eq!(house.sql("select count(*) from clean.orders").await, ["0"], "what reads it can be built");
     land(&house, Landing::Replace, &[&["1", "1"]]).await;
     assert_eq!(house.warehouse.clean("orders").await.expect("it fits").kept, 1);
