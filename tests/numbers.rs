@@ -62,11 +62,11 @@ async fn numbers_are_asked_and_refused_as_they_should() {
         json!([{"dimension": "x".repeat(500_000), "values": []}]),
     ] {
         let (status, body) = ceo.try_post("/api/metrics/query", ask(hostile)).await;
-        assert_eq!(status, 422, "{body}");
+        assert_eq!(status, 400, "{body}");
     }
     let (status, body) =
         ceo.try_post("/api/dashboards/board/data", json!({"filters": {"branch": vec!["x"; 20_000]}})).await;
-    assert_eq!(status, 422, "{body}");
+    assert_eq!(status, 400, "{body}");
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     let list: Vec<Value> = (0..1_999).map(|n| json!(format!("v{n}"))).chain([json!("north")]).collect();
     let answer = ceo.post("/api/metrics/query", ask(json!([{"dimension": "branch", "values": list}]))).await;
@@ -83,7 +83,7 @@ async fn numbers_are_asked_and_refused_as_they_should() {
     }
     let (status, body) =
         ceo.try_post("/api/metrics/query", ask(json!([{"dimension": "id", "values": ["1.50"]}]))).await;
-    assert!(status == 422 && body["detail"].as_str().unwrap().contains("whole numbers"), "{status} {body}");
+    assert!(status == 400 && body["detail"].as_str().unwrap().contains("whole numbers"), "{status} {body}");
     let values = ceo.get("/api/dimensions/branch/values?metric=sumv").await;
     assert_eq!(values["titles"]["north"]["zh"], "北", "{values}");
     assert!(values["values"].as_array().unwrap().contains(&Value::Null), "{values}");
@@ -108,10 +108,11 @@ async fn numbers_are_asked_and_refused_as_they_should() {
         assert_eq!((bad["ok"].clone(), bad["code"].clone()), (json!(false), json!("definition")));
         assert!(bad["detail"].as_str().unwrap().contains("dashboards/board.yaml:6:"), "{bad}");
     }
-    let (status, body) = admin.try_get("/api/dashboards/worse").await;
-    assert!(status == 404 && body["detail"].as_str().unwrap().contains("dashboards/worse.yaml:2:"), "{body}");
-    let (status, body) = ceo.try_get("/api/dashboards/worse").await;
-    assert!(status == 404 && !body["detail"].as_str().unwrap().contains("yaml"), "{body}");
+    for who in [&ceo, &admin] {
+        let (status, body) = who.try_get("/api/dashboards/worse").await;
+        assert_eq!(status, 404, "{body}");
+        assert!(body["detail"].as_str().unwrap().contains("dashboards/worse.yaml:2:"), "{body}");
+    }
 
     // What stands on a table.
     let table = admin.get("/api/tables/clean.ev").await;
