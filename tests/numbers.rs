@@ -21,9 +21,10 @@ fn project(folder: &Folder) {
         "drops/ev.csv",
         "id,at,branch,v\n1,2026-01-05 10:00:00,,1\n2,2026-02-06 10:00:00,north,2\n3,2026-02-07 10:00:00,south,4\n合计,,,7\n",
     );
+    folder.write("models/ev.sql", "---\ntitle: E\n---\nselect id, at, branch, v from clean.ev\n");
     let metric = |name: &str, measure: &str| {
         let text = format!(
-            "title: {name}\ntable: clean.ev\nmeasure: {measure}\ntime: at\ndimensions: {{ branch: Branch, id: Id }}\n"
+            "title: {name}\ntable: mart.ev\nmeasure: {measure}\ntime: at\ndimensions: {{ branch: Branch, id: Id }}\n"
         );
         folder.write(&format!("metrics/{name}.yaml"), text);
     };
@@ -115,7 +116,7 @@ async fn numbers_are_asked_and_refused_as_they_should() {
     }
 
     // What stands on a table.
-    let table = admin.get("/api/tables/clean.ev").await;
+    let table = admin.get("/api/tables/mart.ev").await;
     let uses: Vec<String> = table["used_by"]
         .as_array()
         .unwrap()

@@ -119,7 +119,8 @@ async fn cleaning_step_by_step_gives_what_cleaning_at_once_gives() {
             house.clean("approvals", &latest);
         }
         for _ in 0..5 {
-            let count = random.random_range(1..30);
+            // Enough rows that some fit: a whole table in quarantine is refused.
+            let count = random.random_range(8..30);
             read += count;
             let drop: Vec<Vec<Option<String>>> = (0..count)
                 .map(|_| {

@@ -89,7 +89,6 @@ async fn questions_by_chance_answer_what_sql_answers() {
         };
         let keys: Vec<String> =
             by.iter().map(|name| format!("coalesce({name}, '~')")).chain([bucket]).collect();
-        let ordinals: Vec<String> = (1..=keys.len()).map(|n| n.to_string()).collect();
         let sql = format!(
             "select concat_ws('|', {}), {aggregate} from mart.orders where {wanted} group by {}",
             keys.join(", "),
@@ -102,7 +101,6 @@ async fn questions_by_chance_answer_what_sql_answers() {
             .filter_map(|line| line.rsplit_once('|'))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        let _ = ordinals;
         let mut seen = 0;
         for row in ask(&house, &query).await.rows {
             let time = row.time.map_or("-".to_owned(), |time| time.format("%Y-%m-%d").to_string());
