@@ -395,7 +395,6 @@ pub(super) fn of_warehouse(e: &warehouse::Error) -> SourceError {
         | W::Cancelled
         | W::Exhausted { .. }
         | W::Metadata(_) => SourceError::later(e.to_string()),
-        W::SchemaChanged { table, column, was, now } => super::widen::changed_type(table, column, was, now),
         _ => SourceError::never(e.to_string()),
     }
 }

@@ -160,6 +160,10 @@ impl Intake<'_> {
     /// Why the warehouse did not take rows, with the way out that only a stream has.
     fn refused(&self, e: &warehouse::Error) -> SourceError {
         match e {
+            warehouse::Error::SchemaChanged { table, column, was, now } if self.spec.glob.is_none() => {
+                let stream = format!("{}.{}", self.source_name, self.report.stream);
+                super::widen::changed_type(table, column, was, now, &stream)
+            }
             warehouse::Error::SchemaChanged { .. } => SourceError::never(format!(
                 "{e}; or take the new type: `guanlan sync --reset {}.{}` reads all of it again",
                 self.source_name, self.report.stream

@@ -120,9 +120,15 @@ fn written(kind: &DataType) -> String {
 }
 
 /// A column whose type changed in a way that rows of both types cannot share.
-pub(super) fn changed_type(table: &TableName, column: &str, was: &str, now: &str) -> SourceError {
+pub(super) fn changed_type(
+    table: &TableName,
+    column: &str,
+    was: &str,
+    now: &str,
+    stream: &str,
+) -> SourceError {
     SourceError::never(format!(
-        "{table}: column `{column}` was {} and is {} at the source now. To keep the old type, read with `query: select …, cast({column} as {}) as {column}, … from …`; to take the new one, read everything anew with `guanlan sync --reset SOURCE.STREAM`, or let it land in a stream of another name",
+        "{table}: column `{column}` was {} and is {} at the source now. To keep the old type, read with `query: select …, cast({column} as {}) as {column}, … from …`; to take the new one, read everything anew with `guanlan sync --reset {stream}`, or let it land in a stream of another name",
         plain(was),
         plain(now),
         cast(was)

@@ -133,7 +133,8 @@ async fn widened(house: &House, db: &mut PgConnection) {
         assert!(error.contains(part), "{part}: {error}");
     }
     db.execute("ALTER TABLE widen ALTER code TYPE int USING 5").await.unwrap();
-    assert_eq!(house.sync_one(&stream).await.rows, 1, "a narrower column fits into the wider one");
+    // The row at the edge got another value too.
+    assert_eq!(house.sync_one(&stream).await.rows, 2, "a narrower column fits into the wider one");
 }
 
 /// Row security hides rows: said, because the server does not.
