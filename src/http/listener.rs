@@ -11,7 +11,8 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +31,8 @@ use super::{BODY_BYTES, Refusal};
 
 /// Connections at once when the system allows as many.
 const MOST: usize = 4_096;
+/// How much of a body that is too large is still taken off the line, in bytes.
+const READ_ON_BYTES: usize = 64 << 20;
 /// Largest head of a request, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
 /// How long an answer may wait for its reader to take more of it.
@@ -190,29 +193,36 @@ impl Door {
     /// A request with its body, once all of it has come.
     async fn whole(&self, request: Request<hyper::body::Incoming>) -> Result<Request, Refusal> {
         let (head, body) = request.into_parts();
-        let body = Limited::new(body, BODY_BYTES).collect();
-        let body = match tokio::time::timeout(self.patience, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Refusal::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too_large",
-                    "Too large",
-                    format!("the body of a request may have {} KiB", BODY_BYTES >> 10),
-                ));
-            }
-            Ok(Err(error)) => {
-                return Err(Refusal::bad_request(format!("the body did not come whole: {error}")));
-            }
-            Err(_) => {
-                return Err(Refusal::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "too_slow",
-                    "Too slow",
-                    format!("the body did not come within {} s", self.patience.as_secs()),
-                ));
-            }
-        };
-        Ok(Request::from_parts(head, Body::from(body)))
+        match tokio::time::timeout(self.patience, gathered(body)).await {
+            Ok(Ok(body)) => Ok(Request::from_parts(head, Body::from(body))),
+            Ok(Err(refusal)) => Err(refusal),
+            Err(_) => Err(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too_slow",
+                "Too slow",
+                format!("the body did not come within {} s", self.patience.as_secs()),
+            )),
+        }
     }
+}
+
+/// A body in one piece. One that is too large is read on, but not kept: a caller that is cut off while it sends
+/// never sees the answer.
+async fn gathered(mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
+    let (mut kept, mut size) = (BytesMut::new(), 0usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Refusal::bad_request(format!("the body did not come whole: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        match size {
+            ..=BODY_BYTES => kept.extend_from_slice(&data),
+            ..=READ_ON_BYTES => kept.clear(),
+            _ => break,
+        }
+    }
+    if size <= BODY_BYTES {
+        return Ok(kept.freeze());
+    }
+    let most = format!("the body of a request may have {} KiB", BODY_BYTES >> 10);
+    Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", most))
 }

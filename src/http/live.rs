@@ -57,7 +57,8 @@ pub async fn events(
             }
             drop(turn);
         });
-    ([("x-accel-buffering", "no")], sse(all)).into_response()
+    // Where the stream ends, so does its connection: nothing else comes over it.
+    ([("x-accel-buffering", "no"), ("connection", "close")], sse(all)).into_response()
 }
 
 /// Waits until the session has ended; meanwhile keeps who the reader is up to date.
