@@ -35,8 +35,10 @@ fn project(folder: &Folder) {
 }
 
 async fn signed_in(guanlan: &Guanlan<'_>, served: &crate::support::Served, role: &str) -> Session {
-    let user = guanlan.json(&["user", "add", role, "--role", role]);
-    served.sign_in(role, user["password"].as_str().unwrap()).await
+    // The first start of a server makes an `admin` of its own.
+    let name = format!("the_{role}");
+    let user = guanlan.json(&["user", "add", &name, "--role", role]);
+    served.sign_in(&name, user["password"].as_str().unwrap()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
