@@ -1,11 +1,51 @@
-//! What is wrong with the warning itself, of the project that is served now.
+//! What is wrong of the project that is served now: sources that bring nothing, and the warning itself.
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
+use ingest::SourceState;
 use rules::Trouble;
+use serde::Serialize;
 
 use crate::platform::Platform;
 
+/// How the server stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// Sources whose latest read failed.
+    pub sources: Vec<SourceState>,
+    /// Rules and channels that do not do their work.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Standing {
+    pub fn is_good(&self) -> bool {
+        self.sources.is_empty() && self.troubles.is_empty()
+    }
+
+    /// What is wrong by kind and number, without a name: for whoever asks.
+    pub fn kinds(&self) -> BTreeMap<&'static str, usize> {
+        let sources = self.sources.iter().map(|_| "source.failing");
+        let mut kinds = BTreeMap::new();
+        for kind in sources.chain(self.troubles.iter().map(|t| t.what)) {
+            *kinds.entry(kind).or_default() += 1;
+        }
+        kinds
+    }
+}
+
 impl Platform {
+    /// Everything that is wrong now.
+    ///
+    /// # Errors
+    /// The metadata database cannot be read.
+    pub async fn standing(&self) -> Result<Standing> {
+        let live = self.project();
+        let states = self.ingest.states(&live.project.sources).await?;
+        let sources = states.into_iter().filter(SourceState::is_failing).collect();
+        Ok(Standing { sources, troubles: self.troubles().await? })
+    }
+
     /// Rules that cannot be evaluated or are late, channels that are closed, fail or gave messages up.
     ///
     /// # Errors

@@ -225,3 +225,25 @@ fn private(path: &Path, looked: &mut usize) {
         }
     }
 }
+
+#[tokio::test]
+async fn health_tells_of_sources_that_fail_without_their_names() {
+    let folder = project();
+    folder.write(
+        "sources/gone.yaml",
+        "title: Gone\nkind: { sqlite: { path: nowhere.db } }\nevery: 1s\nstreams:\n  rows: { table: rows, mode: { full: {} } }\n",
+    );
+    let guanlan = Guanlan::new(folder.path());
+    let password = user(&guanlan, "boss", "admin");
+    let (code, _) = guanlan.fails(&["sync"]);
+    assert_eq!(code, 1);
+    let served = guanlan.serve().await;
+    let health = reqwest::get(format!("{}/health", served.base)).await.unwrap();
+    assert_eq!(health.status(), 200, "it answers, so it lives");
+    let text = health.text().await.unwrap();
+    let health: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&health["status"], &health["reasons"]["source.failing"]), (&json!("degraded"), &json!(1)));
+    assert!(!text.contains("gone"), "{text}");
+    let status = served.sign_in("boss", &password).await.get("/api/status").await;
+    assert_eq!(status["sources"][0]["source"], "gone", "{status}");
+}

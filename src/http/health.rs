@@ -1,6 +1,7 @@
 //! Whether the server works, its Prometheus metrics, and the audit record of what callers did.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use access::{Event, Principal};
 use axum::Json;
@@ -10,17 +11,32 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{App, Refusal};
+use crate::troubles::Standing;
 
-/// `GET /health`: open to anyone, so it says whether, not what.
+/// How long a look at everything may take before health is told without it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// `GET /health`: open to anyone, so it says whether and how much of what, but no names. `ok`, or `degraded` with
+/// `reasons` as `{kind: count}` (still 200: the server answers), or 503 when it cannot work.
 pub async fn health(State(app): State<App>) -> Response {
     let alive = sqlx::query("SELECT 1").execute(app.db.pool()).await.is_ok();
-    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (
-        status,
-        Json(json!({"status": if alive { "ok" } else { "metadata database unreachable" },
-        "version": env!("CARGO_PKG_VERSION"), "now": app.clock.now()})),
-    )
+    let standing = tokio::time::timeout(LOOK, app.standing()).await.ok().and_then(Result::ok);
+    let (code, status) = match (&standing, alive) {
+        (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "metadata database unreachable"),
+        (Some(standing), true) if !standing.is_good() => (StatusCode::OK, "degraded"),
+        (_, true) => (StatusCode::OK, "ok"),
+    };
+    let reasons = standing.map(|standing| standing.kinds()).unwrap_or_default();
+    let now = app.clock.now();
+    let version = env!("CARGO_PKG_VERSION");
+    (code, Json(json!({"status": status, "reasons": reasons, "version": version, "now": now})))
         .into_response()
+}
+
+/// `GET /api/status`: what is wrong, by name: `{sources: [{source, state, since, failures, reasons}], troubles:
+/// [{what, name, since, message}]}`.
+pub async fn status(State(app): State<App>) -> Result<Json<Standing>, Refusal> {
+    Ok(Json(app.standing().await.map_err(Refusal::internal)?))
 }
 
 /// Gauges and counters read from the system tables, as (name, help, SQL giving labels and a value).

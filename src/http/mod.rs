@@ -64,6 +64,7 @@ pub fn routes(app: App) -> (Router<App>, Vec<Route>) {
     Routes::new(app)
         .open(GET, "/health", "whether the server works", health::health)
         .watch(Need::ReadSystem, "/metrics", "Prometheus metrics", health::metrics)
+        .need(Need::ReadSystem, GET, "/api/status", "what is wrong, by name", health::status)
         .open(GET, "/api/openapi.json", "this description", openapi::description)
         .open(POST, "/api/session", "sign in", auth::login)
         .open(DELETE, "/api/session", "sign out", auth::logout)
