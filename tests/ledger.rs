@@ -50,7 +50,7 @@ fn states_and_exit_codes_tell_what_was_set_aside() {
     // One source fails, the other lands: a failure.
     folder.write(
         "sources/y.yaml",
-        "title: Y\nkind: { sqlite: { path: gone.db } }\nstreams:\n  t: { table: t }\n",
+        "title: Gone\nkind: { sqlite: { path: gone.db } }\nstreams:\n  t: { table: t }\n",
     );
     folder.write("drops/d.csv", "id,v\n9,x\n");
     let (code, all) = guanlan.fails(&["sync"]);

@@ -152,8 +152,8 @@ fn what_never_runs_and_waits_that_are_none_are_refused_by_check() {
     folder.write("rules/never.yaml", format!("{rule}cron: \"0 0 31 2 *\"\n"));
     folder.write("sources/never.yaml", format!("{source}cron: \"0 0 31 4,6 *\"\n"));
     let (code, all) = guanlan.fails(&["check"]);
-    assert!(code == 2 && all.contains("rules/never.yaml:4:1") && all.contains("never comes"), "{all}");
-    assert!(all.contains("sources/never.yaml:5:1"), "{all}");
+    assert!(code == 2 && all.contains("rules/never.yaml:4:7") && all.contains("never comes"), "{all}");
+    assert!(all.contains("sources/never.yaml:5:7"), "{all}");
     folder.write("rules/never.yaml", format!("{rule}cron: \"0 9 L * *\"\n"));
     folder.write("sources/never.yaml", format!("{source}cron: \"0 6 * * workday\"\n"));
     guanlan.ok(&["check"]);

@@ -272,7 +272,7 @@ fn guanlan_yaml(s3: &S3, receiver: &Receiver) -> String {
         "site: {{ name: {{zh: 我的公司, en: My company}}, timezone: Asia/Shanghai, locale: zh }}
 store:
   s3: {{ bucket: {}, prefix: guanlan, endpoint: \"{}\", region: us-east-1, access_key: \"env:S3_KEY\", secret_key: \"env:S3_SECRET\", allow_http: true }}
-outbound: {{ allow: [\"{}\"] }}
+outbound: {{ allow: [databases, \"{}\"] }}
 channels:
   ops: {{ webhook: {{ url: \"http://{}/hook\", secret: \"env:HOOK_SECRET\", retry: [2s, 4s, 8s] }} }}
 ",

@@ -205,10 +205,9 @@ mod tests {
     fn what_does_not_decide_it_redoes_nothing() {
         let stream = json!({"glob": "*.csv", "format": {"csv": {}}});
         let before = || files(stream.clone());
-        let mut after = files(
-            json!({"glob": "*.csv", "format": {"csv": {"encoding": "auto", "header": true, "skip": 0}},
-            "clean": "c", "accept": {"set_aside": "1%"}}),
-        );
+        let mut after =
+            files(json!({"glob": "*.csv", "format": {"csv": {"encoding": "auto", "null_padding": false}},
+            "clean": "c", "accept": {"set_aside": "1%"}}));
         after["title"] = json!("T");
         after["every"] = json!("5m");
         assert_eq!(change(before(), after), Vec::<String>::new());

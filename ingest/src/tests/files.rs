@@ -42,7 +42,7 @@ async fn messy_csv_lands_every_row_or_says_why_not() {
     assert_eq!(rejected[1][1..], ["5", "4 fields where the header has 3", "4,5,6,7"]);
     let (outcome, warnings): (String, String) =
         sqlx::query_as("select outcome, warnings from source_runs").fetch_one(house.db.pool()).await.unwrap();
-    assert_eq!(outcome, "ok");
+    assert_eq!(outcome, "set_aside");
     assert!(
         warnings.contains("2 rows do not fit and were set aside with their reasons in raw.s_o_rejected"),
         "{warnings}"
@@ -109,7 +109,7 @@ async fn thousands_of_files_share_commits_and_a_small_log() {
     assert_eq!((report.rows, report.files, report.error.is_none()), (2000, 2000, true));
     assert!(report.version.unwrap() < 12, "{:?}", report.version);
     let mark = house.warehouse.mark(&SourceSpec::table("s", "o"), "s/o").await.unwrap().unwrap();
-    assert!(mark.cursor.to_string().len() < 300, "{}", mark.cursor);
+    assert!(mark.cursor.to_string().len() < 500, "{}", mark.cursor);
     assert_eq!(house.sync_one(&spec).await.rows, 0);
     // With the database lost, the list of files is lost: still nothing doubles.
     let House { folder, .. } = house;

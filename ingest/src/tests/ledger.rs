@@ -10,7 +10,7 @@ use crate::sync::Outcome;
 
 fn csv() -> SourceSpec {
     spec(json!({"kind": {"files": {"path": "drops"}},
-        "streams": {"o": {"glob": "*.csv", "format": {"csv": {"delimiter": ","}}}}}))
+        "streams": {"o": {"glob": "*.csv", "format": {"csv": {"delimiter": ",", "header": true}}}}}))
 }
 
 /// One line of a file of three columns, and how many fields it has.

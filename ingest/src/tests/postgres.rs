@@ -158,7 +158,7 @@ async fn hidden_rows(house: &House, db: &mut PgConnection, port: u16) {
         );
     }
     let all = house.sync_one(&source(json!({"table": "secret"}))).await;
-    assert_eq!((all.rows, all.warnings.len()), (3, 0), "{all:?}");
+    assert!(all.rows == 3 && !all.warnings.iter().any(|w| w.contains("row security")), "{all:?}");
 }
 
 /// A database that does not know its own encoding.
