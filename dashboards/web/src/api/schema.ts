@@ -297,6 +297,8 @@ export interface DeliveryAttempt {
 export interface Delivery {
   id: string;
   channel: string;
+  /** `alert.firing` or `alert.resolved`. */
+  kind?: string;
   state: string;
   attempts: number;
   next_at: string | null;

@@ -17,8 +17,9 @@ export function runTone(run: SourceRun): Tone {
   const tone = outcomeTone(run.outcome);
   return tone === 'good' && (run.rejected > 0 || changedCells(run) > 0) ? 'warn' : tone;
 }
-export function sourceTone(source: SourceEntry): Tone {
-  const tone = stateTone(source.state);
-  const lossy = source.streams.some((one) => one.last_run && runTone(one.last_run) === 'warn');
-  return tone === 'good' && lossy ? 'warn' : tone;
+/** A source that is well but whose latest runs set rows aside is said to have done so. */
+export function sourceState(source: SourceEntry): SourceEntry['state'] {
+  const aside = source.streams.some((one) => (one.last_run?.rejected ?? 0) > 0);
+  return source.state === 'ok' && aside ? 'set_aside' : source.state;
 }
+export const sourceTone = (source: SourceEntry): Tone => stateTone(sourceState(source));
