@@ -275,6 +275,8 @@ export interface AlertEntry {
   fired_at: string | null;
   resolved_at: string | null;
   acked: { by: string; at: string; note: string } | null;
+  /** The reader may not read what it was read from: labels, values and texts are left out. */
+  hidden?: boolean;
 }
 export interface AlertPage {
   alerts: AlertEntry[];

@@ -108,8 +108,6 @@ export const enPages: PageWords = {
   'alerts.firedValue': 'Value when fired',
   'alerts.valueNow': 'Value now',
   'alerts.resolvedValue': 'Value when resolved',
-  'alerts.valueAt': 'Value seen',
-  'alerts.firedAt': 'Fired',
   'alerts.evidenceAt': 'Evidence as of',
   'alerts.hidden': 'You may not read the tables behind this alert, so values and evidence are left out.',
   'alerts.resend': 'Resend',

@@ -107,8 +107,6 @@ export const zhPages = {
   'alerts.firedValue': '触发时的值',
   'alerts.valueNow': '当前值',
   'alerts.resolvedValue': '恢复时的值',
-  'alerts.valueAt': '取值时间',
-  'alerts.firedAt': '触发于',
   'alerts.evidenceAt': '证据时间',
   'alerts.hidden': '你无权读取这条预警所依据的表，因此不显示数值与证据。',
   'alerts.resend': '重新发送',
