@@ -51,6 +51,8 @@ export interface DimensionRef {
   title: Title;
   /** A metric of the page that has the dimension: its values are offered. */
   metric?: string;
+  /** What its values are called, as far as is known before they are asked for. */
+  titles?: Titles | undefined;
 }
 export type TileKind = 'kpi' | 'line' | 'bar' | 'table';
 export interface Tile {
