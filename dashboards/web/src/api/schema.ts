@@ -6,6 +6,8 @@ export interface Title {
   zh: string;
   en: string;
 }
+/** Value → what it is called. */
+export type Titles = Record<string, Title>;
 export interface Problem {
   code: string;
   title?: string;
@@ -49,6 +51,8 @@ export interface DimensionRef {
   title: Title;
   /** A metric of the page that has the dimension: its values are offered. */
   metric?: string;
+  /** What its values are called, as far as is known before they are asked for. */
+  titles?: Titles | undefined;
 }
 export type TileKind = 'kpi' | 'line' | 'bar' | 'table';
 export interface Tile {
@@ -165,7 +169,7 @@ export interface DashboardAnswer {
 export interface Metric extends MetricRef {
   description: Title | null;
   table: string;
-  dimensions: { name: string; title: Title }[];
+  dimensions: { name: string; title: Title; titles?: Titles }[];
 }
 export interface MetricAsk {
   metric: string;
@@ -190,6 +194,12 @@ export interface MetricAnswer {
   range: Span;
   previous_range?: Span | null;
   query_id: string;
+  /** Dimension → value → what it is called. */
+  titles?: Record<string, Titles>;
+}
+export interface DimensionValues {
+  values: (string | null)[];
+  titles?: Titles;
 }
 
 export interface Column {
@@ -216,7 +226,22 @@ export interface Rows {
   columns: (Column | string)[];
   rows: Cell[][];
 }
+/** A metric, dashboard or rule that stands on a table. */
+export interface TableUse {
+  kind: 'metric' | 'dashboard' | 'rule';
+  name: string;
+  title: Title;
+  direct: boolean;
+}
+export interface BuildReport {
+  version: number | null;
+  rows: number;
+  checks: { name?: string; ok?: boolean; message?: string | null }[];
+  published: boolean;
+  unchanged: boolean;
+}
 export interface TableDetail extends TableInfo {
+  used_by?: TableUse[];
   sample?: Rows | null;
 }
 
@@ -239,7 +264,11 @@ export interface AlertEntry {
   state: AlertState;
   severity: Severity;
   labels: Record<string, string>;
+  /** The newest while it fires. */
   value: number | null;
+  value_at?: string | null;
+  fired_value?: number | null;
+  resolved_value?: number | null;
   low: number | null;
   high: number | null;
   unit?: Unit | null;
@@ -248,6 +277,8 @@ export interface AlertEntry {
   fired_at: string | null;
   resolved_at: string | null;
   acked: { by: string; at: string; note: string } | null;
+  /** The reader may not read what it was read from: labels, values and texts are left out. */
+  hidden?: boolean;
 }
 export interface AlertPage {
   alerts: AlertEntry[];
@@ -270,12 +301,40 @@ export interface DeliveryAttempt {
 export interface Delivery {
   id: string;
   channel: string;
+  /** `alert.firing` or `alert.resolved`. */
+  kind?: string;
   state: string;
   attempts: number;
   next_at: string | null;
   history: DeliveryAttempt[];
 }
+export interface Channel {
+  name: string;
+  kind: string;
+  /** Only the host, or the reference to it. */
+  address: string;
+  state: 'open' | 'resting' | 'closed';
+  reason: string;
+  closed_at: string | null;
+  waiting: number;
+  dead: number;
+  last_accepted: string | null;
+  last_error: string;
+}
+export interface ChannelTest {
+  accepted: boolean;
+  status: number | null;
+  ms: number;
+  response: string;
+  error: string;
+}
 export interface AlertDetail extends AlertEntry {
+  /** The summary as it was when it fired. */
+  fired_summary?: Title | null;
+  /** Why it fired, with its figures. */
+  reason?: Title | null;
+  /** The moment that `series` and `rows` show. */
+  evidence_at?: string | null;
   description: Title | null;
   action?: Title | null;
   rule_yaml: string;
@@ -291,7 +350,13 @@ export interface RuleEntry {
   severity: Severity;
   every: string;
   metric?: string | null;
-  state: { firing: number; pending: number; last_evaluated: string | null; last_error: string | null } | null;
+  state: {
+    firing: number;
+    pending: number;
+    last_evaluated: string | null;
+    last_error: string | null;
+    failing_since?: string | null;
+  } | null;
   problem?: ProjectProblem | null;
 }
 export interface RuleDetail extends RuleEntry {
@@ -302,17 +367,36 @@ export interface RuleDetail extends RuleEntry {
   alerts: AlertEntry[];
 }
 
+/** Rows set aside for one reason, with where the first one stands. */
+export interface SetAside {
+  reason: string;
+  count: number;
+  first?: string | null;
+}
+/** Cells of one column that could not be kept as delivered. */
+export interface ChangedCells {
+  column: string;
+  how: string;
+  count: number;
+  first?: string | null;
+}
 export interface SourceRun {
   at: string;
   stream?: string;
   rows: number;
   rejected: number;
+  /** All rows that it read: `rows`, `rejected` and what was refused. */
+  read?: number | null;
   ms: number;
   /** null while it runs. */
   outcome: string | null;
   message: string | null;
   /** One per line. */
   warnings?: string | null;
+  /** How it ended, in a sentence of the server. */
+  state?: string | null;
+  set_aside?: SetAside[];
+  changed?: ChangedCells[];
 }
 export interface SourceStream {
   name: string;
@@ -328,7 +412,26 @@ export interface SourceEntry {
   kind: string;
   schedule: string | null;
   streams: SourceStream[];
-  state: 'ok' | 'late' | 'failed' | 'never';
+  state: 'ok' | 'late' | 'failed' | 'never' | 'set_aside';
+}
+export interface SourceTest {
+  offers: { name: string; detail: string }[];
+  streams: { stream: string; columns: Column[]; error: string | null }[];
+}
+export interface StreamPreview {
+  stream: string;
+  table: string;
+  file: string | null;
+  /** How it was understood: format, encoding, delimiter … */
+  found: [string, string][];
+  columns: Column[];
+  rows: (string | null)[][];
+  read: number;
+  rejected_rows: number;
+  set_aside: { row: number | null; reason: string; text: string }[];
+  changed: ChangedCells[];
+  warnings: string[];
+  complete: boolean;
 }
 export interface QuarantineEntry {
   table: string;
@@ -341,6 +444,8 @@ export interface RetryReport {
   rejected?: number;
   /** Rows that left quarantine. */
   released?: number;
+  /** Rows in quarantine afterwards. */
+  standing?: number;
   job?: string;
 }
 

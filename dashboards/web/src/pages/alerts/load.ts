@@ -1,5 +1,6 @@
-import { get, post } from '../../api/client';
-import type { AlertDetail, AlertPage } from '../../api/schema';
+import { get, list, post } from '../../api/client';
+import type { AlertDetail, AlertPage, Channel, ChannelTest } from '../../api/schema';
+import { can } from '../../lib/session.svelte';
 
 interface Asked {
   signal: AbortSignal;
@@ -24,3 +25,14 @@ export const alertQuery = (id: string) => ({
 });
 export const acknowledge = (id: string, note: string): Promise<unknown> =>
   post(`/api/alerts/${encodeURIComponent(id)}/ack`, { note });
+export const resend = (id: string): Promise<unknown> =>
+  post(`/api/deliveries/${encodeURIComponent(id)}/resend`, {});
+export const channelsQuery = () => ({
+  queryKey: ['channels'],
+  queryFn: ({ signal }: Asked) => list<Channel>('/api/channels', 'channels', undefined, signal),
+  enabled: can('ActOnAlerts'),
+});
+const channel = (name: string): string => `/api/channels/${encodeURIComponent(name)}`;
+export const testChannel = (name: string): Promise<ChannelTest> =>
+  post<ChannelTest>(`${channel(name)}/test`, {});
+export const reopenChannel = (name: string): Promise<unknown> => post(`${channel(name)}/reopen`, {});

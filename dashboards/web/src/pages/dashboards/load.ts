@@ -1,6 +1,6 @@
 import { keepPreviousData, type QueryClient } from '@tanstack/svelte-query';
 import { get, post } from '../../api/client';
-import type { Dashboard, DashboardAnswer, DashboardAsk } from '../../api/schema';
+import type { Dashboard, DashboardAnswer, DashboardAsk, DimensionValues } from '../../api/schema';
 import { serverTime } from '../../lib/live.svelte';
 
 export const dashboardQuery = (name: string) => ({
@@ -49,13 +49,5 @@ export async function refreshTiles(
 }
 
 /** Known values of a dimension, for the filter panel. */
-export async function dimensionValues(
-  dimension: string,
-  metric: string | undefined,
-): Promise<(string | null)[]> {
-  const answer = await get<{ values: (string | null)[] }>(
-    `/api/dimensions/${encodeURIComponent(dimension)}/values`,
-    { metric },
-  );
-  return answer.values;
-}
+export const dimensionValues = (dimension: string, metric: string | undefined): Promise<DimensionValues> =>
+  get<DimensionValues>(`/api/dimensions/${encodeURIComponent(dimension)}/values`, { metric });

@@ -1,5 +1,5 @@
 // Where tiles stand and which of them a change concerns. Pure.
-import type { DashboardAnswer, Tile } from '../../api/schema';
+import type { DashboardAnswer, Tile, Titles } from '../../api/schema';
 
 const COLUMNS = 12;
 /** Widths in twelfths: as written, the rest of the row shared by those without. */
@@ -21,3 +21,17 @@ export function tilesBehind(answer: DashboardAnswer | undefined, table: string):
 }
 export const dimensionsOf = (tile: Tile): string[] =>
   typeof tile.by === 'string' ? [tile.by] : (tile.by ?? []);
+/** What values of a dimension are called, as far as tiles on screen say so. */
+export function titlesIn(rows: Tile[][], answer: DashboardAnswer | undefined, dimension: string): Titles {
+  const found: Titles = {};
+  for (const tile of rows.flat()) {
+    const told = answer?.tiles[tile.id];
+    if (!told?.ok) continue;
+    for (const column of told.table?.columns ?? [])
+      if (column.name === dimension) Object.assign(found, column.titles);
+    if (dimensionsOf(tile)[0] !== dimension) continue;
+    for (const one of [...(told.bar?.bars ?? []), ...(told.line?.series ?? [])])
+      if (one.key !== null && one.title) found[one.key] = one.title;
+  }
+  return found;
+}

@@ -1,5 +1,5 @@
 // A metric's answer as the charts want it. Pure.
-import type { Bar, LineSeries, MetricAnswer } from '../../api/schema';
+import type { Bar, LineSeries, MetricAnswer, Titles } from '../../api/schema';
 
 export function toSeries(answer: MetricAnswer): LineSeries[] {
   const series = new Map<string | null, LineSeries>();
@@ -12,5 +12,10 @@ export function toSeries(answer: MetricAnswer): LineSeries[] {
   }
   return [...series.values()];
 }
-export const toBars = (answer: MetricAnswer): Bar[] =>
-  answer.rows.map((row) => ({ key: row.by[0] ?? null, value: row.value, previous: row.previous }));
+export function toBars(answer: MetricAnswer, titles: Titles = {}): Bar[] {
+  return answer.rows.map((row) => {
+    const key = row.by[0] ?? null;
+    const title = key === null ? undefined : titles[key];
+    return { key, value: row.value, previous: row.previous, ...(title ? { title } : {}) };
+  });
+}

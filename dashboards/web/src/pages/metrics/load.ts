@@ -1,6 +1,6 @@
 import { keepPreviousData } from '@tanstack/svelte-query';
 import { get, list, post } from '../../api/client';
-import type { Metric, MetricAnswer, MetricAsk } from '../../api/schema';
+import type { DimensionValues, Metric, MetricAnswer, MetricAsk } from '../../api/schema';
 import { can } from '../../lib/session.svelte';
 
 interface Asked {
@@ -17,10 +17,5 @@ export const answerQuery = (ask: MetricAsk | null) => ({
   enabled: ask !== null,
   placeholderData: keepPreviousData,
 });
-export async function dimensionValues(dimension: string, metric: string): Promise<(string | null)[]> {
-  const answer = await get<{ values: (string | null)[] }>(
-    `/api/dimensions/${encodeURIComponent(dimension)}/values`,
-    { metric },
-  );
-  return answer.values;
-}
+export const dimensionValues = (dimension: string, metric: string): Promise<DimensionValues> =>
+  get<DimensionValues>(`/api/dimensions/${encodeURIComponent(dimension)}/values`, { metric });

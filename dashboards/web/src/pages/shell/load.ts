@@ -63,7 +63,7 @@ export const projectQuery = () => ({
 const TOUCHED: Record<string, string[]> = {
   table: ['tables', 'table', 'metric-answer'],
   alert: ['alerts', 'alert', 'rules', 'rule'],
-  delivery: ['alert'],
+  delivery: ['alert', 'channels'],
   job: ['sources', 'runs', 'quarantine'],
   project: ['project', 'dashboards', 'dashboard', 'dashboard-data', 'metrics', 'rules', 'rule', 'sources'],
 };

@@ -37,8 +37,10 @@ export const retry = (table: string): Promise<RetryReport> =>
   post<RetryReport>(`${at('quarantine', table)}/retry`, {});
 export const discard = (table: string): Promise<{ discarded: number }> =>
   post<{ discarded: number }>(`${at('quarantine', table)}/discard`, {});
-export const test = (name: string): Promise<SourceTest> => post<SourceTest>(`${at('sources', name)}/test`, {});
+export const test = (name: string): Promise<SourceTest> =>
+  post<SourceTest>(`${at('sources', name)}/test`, {});
 const stream = (name: string, of: string): string => `${at('sources', name)}/${encodeURIComponent(of)}`;
 export const preview = (name: string, of: string): Promise<StreamPreview> =>
   post<StreamPreview>(`${stream(name, of)}/preview`, {});
-export const reset = (name: string, of: string): Promise<unknown> => post(`${stream(name, of)}/reset`, {});
+export const reset = (name: string, of: string): Promise<{ job: string }> =>
+  post<{ job: string }>(`${stream(name, of)}/reset`, {});

@@ -1,5 +1,5 @@
-import { get, list } from '../../api/client';
-import type { TableDetail, TableInfo } from '../../api/schema';
+import { get, list, post } from '../../api/client';
+import type { BuildReport, TableDetail, TableInfo } from '../../api/schema';
 import { can } from '../../lib/session.svelte';
 
 interface Asked {
@@ -15,3 +15,6 @@ export const tableQuery = (name: string) => ({
   queryFn: ({ signal }: Asked) =>
     get<TableDetail>(`/api/tables/${encodeURIComponent(name)}`, { sample: 50 }, signal),
 });
+/** Computes every row of a mart table again. */
+export const rebuild = (model: string): Promise<BuildReport> =>
+  post<BuildReport>(`/api/models/${encodeURIComponent(model)}/build`, { full: true });
