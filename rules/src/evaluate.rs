@@ -14,7 +14,7 @@ use crate::failing;
 use crate::judge::{Reading, Verdict};
 use crate::names::names_of;
 use crate::observe::{Evidence, Observation, Question, absent, answer, judged, observe, question};
-use crate::record::{Open, Write};
+use crate::record::{End, Open, Write};
 use crate::series::delta;
 use crate::spec::RuleSpec;
 use crate::watch::Watched;
@@ -115,7 +115,15 @@ impl Rules {
                     continue;
                 }
                 let id = &alert.episode.id;
-                told.push(self.end(&mut tx, id, Ending::Removed, &Reading::default(), None, now).await?);
+                told.push(
+                    self.end(
+                        &mut tx,
+                        id,
+                        End { ending: Ending::Removed, reading: &Reading::default(), message: None },
+                        now,
+                    )
+                    .await?,
+                );
                 ended += 1;
             }
             tx.commit().await?;

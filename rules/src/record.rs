@@ -25,6 +25,13 @@ pub(crate) struct Open {
     pub(crate) labels: Labels,
 }
 
+/// How an alert ends: why, with which value, and the rule's own words for it.
+pub(crate) struct End<'r> {
+    pub ending: Ending,
+    pub reading: &'r Reading,
+    pub message: Option<Message>,
+}
+
 impl Rules {
     pub(crate) async fn write(
         &self,
@@ -54,7 +61,9 @@ impl Rules {
             (Some(Transition::Resolved(ending, reading)), Some(episode), _) => {
                 // Without a value there is nothing to say anew: what was said when it fired stands.
                 let message = reading.value.map(|_| write.message(&reading));
-                self.end(tx, &episode.id, ending, &reading, message, write.now).await.map(Some)
+                self.end(tx, &episode.id, End { ending, reading: &reading, message }, write.now)
+                    .await
+                    .map(Some)
             }
             (_, Some(episode), _) => {
                 self.keep(tx, episode, write).await?;
@@ -69,11 +78,10 @@ impl Rules {
         &self,
         tx: &mut Transaction,
         id: &str,
-        ending: Ending,
-        reading: &Reading,
-        message: Option<Message>,
+        end: End<'_>,
         now: Timestamp,
     ) -> Result<AlertChanged> {
+        let (reading, why) = (end.reading, end.ending.note());
         sqlx::query("UPDATE alerts SET state = $1, resolved_at = $2, resolved_value = $3 WHERE id = $4")
             .bind(State::Resolved.as_str())
             .bind(micros(now))
@@ -81,8 +89,8 @@ impl Rules {
             .bind(id)
             .execute(&mut **tx)
             .await?;
-        self.event(tx, id, now, State::Resolved.as_str(), ending.note()).await?;
-        let telling = self.ended(tx, id, ending, reading, message, now).await?;
+        self.event(tx, id, now, State::Resolved.as_str(), why).await?;
+        let telling = self.ended(tx, id, end, now).await?;
         let channels = self.told(tx, id).await?;
         self.tell(tx, &telling, &channels).await?;
         Ok(telling.changed())
@@ -211,15 +219,8 @@ impl Rules {
         Ok(open)
     }
 
-    async fn ended(
-        &self,
-        tx: &mut Transaction,
-        id: &str,
-        ending: Ending,
-        reading: &Reading,
-        message: Option<Message>,
-        now: Timestamp,
-    ) -> Result<Telling> {
+    async fn ended(&self, tx: &mut Transaction, id: &str, end: End<'_>, now: Timestamp) -> Result<Telling> {
+        let End { ending, reading, message } = end;
         type Row = (
             String,
             String,

@@ -214,10 +214,10 @@ async fn gathered(mut body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
         let frame = frame.map_err(|e| Refusal::bad_request(format!("the body did not come whole: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
-        match size {
-            ..=BODY_BYTES => kept.extend_from_slice(&data),
-            ..=READ_ON_BYTES => kept.clear(),
-            _ => break,
+        if size <= BODY_BYTES {
+            kept.extend_from_slice(&data);
+        } else if size > READ_ON_BYTES {
+            break;
         }
     }
     if size <= BODY_BYTES {

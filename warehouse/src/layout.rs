@@ -94,13 +94,13 @@ fn merge_class(parts: &[Part]) -> Option<Vec<usize>> {
         bytes += parts[*place].bytes;
         chosen.push(*place);
     }
-    for at in full + 1..classes.len() {
-        let more = bytes_of(&classes[at]);
-        if at as u32 != class(bytes) || classes[at].len() + 1 < WAYS || bytes + more > MERGED {
+    for (at, parts_of) in classes.iter().enumerate().skip(full + 1) {
+        let more = bytes_of(parts_of);
+        if at as u32 != class(bytes) || parts_of.len() + 1 < WAYS || bytes + more > MERGED {
             continue;
         }
         bytes += more;
-        chosen.extend(&classes[at]);
+        chosen.extend(parts_of);
     }
     chosen.sort_unstable();
     Some(chosen)

@@ -120,7 +120,7 @@ fn time_in_which_nobody_looked_counts_neither_as_held_nor_as_well() {
     let normal = Verdict::Normal(Reading::default());
     let (episode, nothing) = step(episode, &normal, 72, 172);
     assert!(nothing.is_none(), "nobody saw it being well");
-    assert!(matches!(step(episode, &normal, 172, 174).1, None));
+    assert!(step(episode, &normal, 172, 174).1.is_none());
     assert_eq!(unseen(None, pause, start), Duration::ZERO);
     assert_eq!(unseen(Some(start), pause, second(9)), Duration::ZERO);
     assert_eq!(unseen(Some(second(9)), pause, start), Duration::ZERO, "a clock that was set back");

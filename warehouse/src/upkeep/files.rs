@@ -154,7 +154,11 @@ mod tests {
         assert_eq!(gone(&files, 29), Vec::<usize>::new(), "all within the grace");
         assert_eq!(gone(&files, 24 * 60 + 35), [1, 0], "two are older than a day");
         let orphan = Unused { removed: None, ..removed(3, 90, 0) };
-        assert_eq!(gone(&[orphan.clone()], 23 * 60), Vec::<usize>::new(), "somebody may still commit it");
+        assert_eq!(
+            gone(std::slice::from_ref(&orphan), 23 * 60),
+            Vec::<usize>::new(),
+            "somebody may still commit it"
+        );
         assert_eq!(gone(&[orphan], 24 * 60 + 1), [3]);
     }
 }

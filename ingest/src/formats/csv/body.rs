@@ -13,7 +13,6 @@ use super::layout::Layout;
 use super::records::{Cut, Fields, Flaw};
 use super::tally::Tally;
 use super::window::Window;
-use crate::error::SourceError;
 use crate::formats::encoding::{Undecoded, unreadable};
 use crate::formats::sink::{Sink, Stop};
 use suspect::Second;
@@ -276,7 +275,7 @@ impl<R: Read> Body<R> {
             if self.window.ended {
                 break;
             }
-            self.window.more().map_err(unreadable).map_err(SourceError::from)?;
+            self.window.more().map_err(unreadable)?;
         }
         self.line += 1;
         Ok(())

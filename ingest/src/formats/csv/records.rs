@@ -312,7 +312,8 @@ mod tests {
     #[test]
     fn rfc_4180_and_its_flaws() {
         let plain = Dialect::plain();
-        let cases: [(&str, Vec<Result<Vec<String>, Flaw>>); 10] = [
+        type Cut = Result<Vec<String>, Flaw>;
+        let cases: [(&str, Vec<Cut>); 10] = [
             ("a,b\r\nc,\r\n", vec![row(&["a", "b"]), row(&["c", ""])]),
             ("\"a,\"\"x\"\"\n\",b", vec![row(&["a,\"x\"\n", "b"])]),
             ("a,15\" disk,c\n", vec![row(&["a", "15\" disk", "c"])]),

@@ -49,7 +49,7 @@ impl Weight {
 pub(super) fn guess(sample: &[u8]) -> Guess {
     let sample = &sample[..sample.len().min(WEIGHED)];
     let chinese = pairs(sample, 0x81..=0xFE, gb);
-    let mut ranked = vec![
+    let mut ranked = [
         (GB18030, chinese.score()),
         (BIG5, pairs(sample, 0xA1..=0xF9, big5).score()),
         (UTF_8, utf8(sample)),

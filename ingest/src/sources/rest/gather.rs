@@ -223,12 +223,11 @@ impl Gather {
         let mut out =
             Out { table, feed, cursor, held: None, warnings, rejected, changes, part_rows, open_rows: 0 };
         let mut columns = TextColumns::new(self.shape.width());
-        let mut number = 0u64;
-        for line in BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines() {
+        let lines = BufReader::new(File::open(self.spool.path()).map_err(failed_here)?).lines();
+        for (line, number) in lines.zip(1u64..) {
             let line = line.map_err(failed_here)?;
             let record = Raw::parse(&line)
                 .map_err(|e| SourceError::later(format!("the temporary file is damaged: {e}")))?;
-            number += 1;
             for odd in self.shape.push(&record, 0, &mut columns) {
                 out.changes.note(&names[odd.column].0, odd.how, || {
                     format!("record {number}: {}", odd.text.chars().take(60).collect::<String>())
@@ -331,7 +330,7 @@ fn value(raw: Raw<'_>) -> Value {
         Some(b'n') | None => Value::Null,
         _ => serde_json::from_str::<Value>(raw.text)
             .ok()
-            .filter(|v| v.to_string() == raw.text)
+            .filter(|v| *v.to_string() == *raw.text)
             .unwrap_or_else(|| json!(raw.text)),
     }
 }
