@@ -14,7 +14,7 @@ use store::Timestamp;
 
 use crate::series::{Bucket, Nature, Series, delta};
 use crate::spec::{Against, Change, Condition, Season, Seasonal, Side};
-use crate::spread::{self, robust, widen};
+use crate::spread;
 
 /// What was seen, and what would have been right.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -191,36 +191,31 @@ fn month_before(buckets: &[Bucket], at: usize) -> Option<usize> {
         .map(|offset| near + offset)
 }
 
-/// Median ± deviations · robust spread of the alike complete buckets before `at`, widened for their number.
+/// Median of the alike complete buckets before `at` ± what their scatter allows. For a week the other weekdays
+/// lend their scatter: twelve weeks have few Mondays.
 fn usual(seasonal: &Seasonal, series: &Series<'_>, at: usize) -> Option<Band> {
     let bucket = &series.axis.buckets[at];
     let history = seasonal.history.map(|h| bucket.start - delta(h.0));
     let first = history.map_or(0, |from| series.axis.buckets.partition_point(|b| b.start < from));
-    let collect = |alike: &dyn Fn(&Bucket) -> bool| -> Vec<f64> {
-        let past = series.axis.buckets[..at.min(series.axis.settled)].iter().enumerate().skip(first);
-        let alike = past.rev().filter(|(_, b)| alike(b));
-        alike.filter_map(|(i, _)| series.value(i)).take(spread::MOST).collect()
-    };
-    let same_hour = |b: &Bucket| b.hour == bucket.hour;
-    let same_kind = |b: &Bucket| same_hour(b) && b.works == bucket.works;
-    let mut values = match seasonal.season {
-        Season::Day => collect(&same_hour),
-        Season::Workweek => collect(&same_kind),
-        Season::Week if is_ordinary(bucket) => collect(&|b| same_kind(b) && b.weekday == bucket.weekday),
-        Season::Week => collect(&same_kind),
-    };
-    if values.len() < seasonal.min_points.max(1) {
+    let weekly = seasonal.season == Season::Week && is_ordinary(bucket);
+    let (mut own, mut others) = (Vec::new(), vec![Vec::new(); if weekly { 7 } else { 0 }]);
+    let past = series.axis.buckets[..at.min(series.axis.settled)].iter().enumerate().skip(first);
+    let alike =
+        |b: &Bucket| b.hour == bucket.hour && (seasonal.season == Season::Day || b.works == bucket.works);
+    let values = past.rev().filter(|(_, b)| alike(b)).filter_map(|(i, b)| Some((b, series.value(i)?)));
+    for (b, value) in values.take(spread::MOST) {
+        match others.get_mut(usize::from(b.weekday)) {
+            Some(other) if b.weekday != bucket.weekday => other.push(value),
+            _ => own.push(value),
+        }
+    }
+    if own.len() < seasonal.min_points.max(1) {
         return None;
     }
-    // Pairs know the scatter of an even number far better than that of one more.
-    if values.len() > 2 && values.len() % 2 == 1 {
-        values.pop();
-    }
-    let (middle, spread) = robust(&mut values);
-    let wide = widen(values.len(), seasonal.deviations);
-    let distance = (seasonal.deviations * spread * wide).max(seasonal.floor).max(middle.abs() * 1e-9);
     // Where nothing is ever negative, a lower bound below zero would only confuse its reader.
-    let positive = values.iter().all(|v| *v >= 0.0);
+    let positive = own.iter().all(|v| *v >= 0.0);
+    let (middle, distance) = spread::usual(&mut own, &mut others, seasonal.deviations);
+    let distance = distance.max(seasonal.floor).max(middle.abs() * 1e-9);
     let low = if positive { (middle - distance).max(0.0) } else { middle - distance };
     Some(Band { low: Some(low), high: Some(middle + distance), previous: Some(middle), side: seasonal.side })
 }

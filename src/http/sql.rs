@@ -146,7 +146,8 @@ async fn opened(answer: Answer) -> Result<Batches, Refusal> {
     match rows.next().await {
         Some(Err(error)) => Err(error.into()),
         Some(Ok(first)) => Ok(stream::iter([Ok(first)]).chain(rows).boxed()),
-        None => Ok(rows),
+        // Its end is asked for once.
+        None => Ok(stream::empty().boxed()),
     }
 }
 

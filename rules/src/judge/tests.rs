@@ -343,7 +343,7 @@ fn noise_leaves_the_band_as_rarely_as_its_deviations_promise() {
 
 #[test]
 fn what_is_really_unusual_is_still_found() {
-    // Ten alike days of 1000 ± 40: what is 600 away is seen, though ten days tell little of their scatter.
+    // Ten alike days of 1000 ± 60: what is 600 away is seen, though ten days tell little of their scatter.
     let mut noise = Noise(7);
     let mut shape = frame(Grain::Day, "2026-04-03T04:30:00Z", &[Some(0.0); 85]);
     let axis = shape.axis.clone();
@@ -359,7 +359,7 @@ fn what_is_really_unusual_is_still_found() {
     let mut found = 0;
     for n in 0..200 {
         for value in &mut values.current {
-            *value = Some(1000.0 + 40.0 * noise.normal());
+            *value = Some(1000.0 + 60.0 * noise.normal());
         }
         values.current[83] = Some(if n % 2 == 0 { 400.0 } else { 1600.0 });
         let series = Series { axis: &axis, values, nature: Nature::Whole };

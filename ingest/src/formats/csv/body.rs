@@ -50,6 +50,8 @@ pub(super) struct Body<R> {
     batch: Batch,
     tally: Tally,
     line: u64,
+    /// Where the next undecodable byte is.
+    bad: u64,
     /// First column whose values are numbers or times.
     typed: Option<usize>,
 }
@@ -65,6 +67,7 @@ impl<R: Read> Body<R> {
             batch: Batch::new(width),
             tally: Tally::new(width, layout.header.is_some()),
             line: 1,
+            bad: 0,
             typed: layout.kinds.iter().position(|k| matches!(k, Kind::Number | Kind::Time)),
             dialect,
             layout,
@@ -75,7 +78,7 @@ impl<R: Read> Body<R> {
     pub(super) fn run(mut self, first_line: u64, sink: &mut Sink) -> Result<(), Stop> {
         self.line = first_line;
         let most = store::limits().record_bytes;
-        let mut bad = self.pass();
+        self.pass();
         loop {
             let cut = match self.comment() {
                 Some(bytes) => Cut::Comment { bytes },
@@ -85,15 +88,12 @@ impl<R: Read> Body<R> {
                 Cut::Comment { bytes } => (bytes, 1),
                 Cut::More if self.window.ended => break,
                 Cut::More if self.window.rest().len() < most => {
-                    self.window
-                        .more()
-                        .map_err(|e| unreadable(e).about(&format!("near line {}", self.line)))?;
-                    bad = self.pass();
+                    self.more()?;
                     continue;
                 }
                 Cut::More => {
                     self.endless(most, sink)?;
-                    bad = self.pass();
+                    self.pass();
                     continue;
                 }
                 Cut::Record { bytes, width, lines } if lines > 1 && self.swallows(bytes, width) => {
@@ -102,7 +102,7 @@ impl<R: Read> Body<R> {
                     (first, 1)
                 }
                 Cut::Record { bytes, .. } | Cut::Flawed { bytes, .. }
-                    if bad < self.window.offset + bytes as u64 =>
+                    if self.bad < self.window.offset + bytes as u64 =>
                 {
                     (bytes, self.undecodable(bytes, sink)?)
                 }
@@ -117,12 +117,18 @@ impl<R: Read> Body<R> {
             };
             self.window.take(bytes);
             self.line += lines;
-            if bad < self.window.offset {
-                bad = self.pass();
+            if self.bad < self.window.offset {
+                self.pass();
             }
         }
         self.batch.flush(sink)?;
         self.tally.tell(self.line, sink);
+        Ok(())
+    }
+
+    fn more(&mut self) -> Result<(), Stop> {
+        self.window.more().map_err(|e| unreadable(e).about(&format!("near line {}", self.line)))?;
+        self.pass();
         Ok(())
     }
 
@@ -168,9 +174,12 @@ impl<R: Read> Body<R> {
             }
             Some(Second::Other) => {
                 self.tally.second(self.line);
-                return self.aside(bytes, "it looks like the header of a second table".into(), sink);
+                if self.goes_on_typed(bytes)? {
+                    return self.aside(bytes, "it looks like the header of a second table".into(), sink);
+                }
             }
         }
+        let record = &self.window.rest()[..bytes];
         let nulls: &[Vec<u8>] =
             if self.nulls.default && memchr(b'\\', record).is_none() { &[] } else { &self.nulls.texts };
         self.batch.push(record, &self.fields, &self.dialect, nulls, self.line as i64);
@@ -230,8 +239,8 @@ impl<R: Read> Body<R> {
         sink.reject(self.line as i64, reason, &text)
     }
 
-    /// Forgets the undecodable places that were passed; answers where the next one is.
-    fn pass(&self) -> u64 {
+    /// Forgets the undecodable places that were passed.
+    fn pass(&mut self) {
         let mut places = self.undecoded.borrow_mut();
         while places.front().is_some_and(|bad| bad.until <= self.window.offset) {
             places.pop_front();
@@ -240,7 +249,7 @@ impl<R: Read> Body<R> {
         if let Some(first) = places.front_mut() {
             first.at = first.at.max(self.window.offset);
         }
-        places.front().map_or(u64::MAX, |bad| bad.at)
+        self.bad = places.front().map_or(u64::MAX, |bad| bad.at);
     }
 
     /// Sets a record with undecodable bytes aside; answers its lines.

@@ -8,6 +8,7 @@ use super::Body;
 use crate::formats::csv::dialect::Dialect;
 use crate::formats::csv::kinds::{Kind, kind};
 use crate::formats::csv::records::{Cut, Field, Fields};
+use crate::formats::sink::Stop;
 
 /// A header among the rows.
 pub(super) enum Second {
@@ -42,6 +43,27 @@ impl<R: Read> Body<R> {
         (typed >= 2 || typed == self.layout.kinds.len())
             && cells.len() >= 2
             && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
+    }
+
+    /// Whether the record behind `bytes` has numbers and times again wherever the table has them. Only then are
+    /// words between them no row; else the table may hold words there as well, and the row stays.
+    pub(super) fn goes_on_typed(&mut self, bytes: usize) -> Result<bool, Stop> {
+        loop {
+            let mut fields = Fields::new(self.layout.names.len());
+            let rest = &self.window.rest()[bytes..];
+            match self.dialect.cut(rest, self.window.ended, &mut fields) {
+                Cut::More if !self.window.ended && rest.len() < store::limits().record_bytes => self.more()?,
+                Cut::Record { width, .. } => {
+                    let fits = |(field, wanted): (&Field, &Kind)| match wanted {
+                        Kind::Number | Kind::Time => kind(&field.value(rest, &self.dialect)) == *wanted,
+                        _ => true,
+                    };
+                    return Ok(width == self.layout.names.len()
+                        && fields.list.iter().zip(&self.layout.kinds).all(fits));
+                }
+                _ => return Ok(false),
+            }
+        }
     }
 
     /// Whether a record of several lines is rather several rows between stray quotes: its lines have the

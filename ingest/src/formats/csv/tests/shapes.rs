@@ -177,8 +177,12 @@ fn empty_rows_repeated_headers_and_second_tables() {
     let found = auto("id,v\n1,a\n2,b\n\nno,name,city\n7,x,y\n8,z,w\n");
     assert_eq!((found.rows.len(), found.aside.len()), (2, 3));
     assert!(found.says("a second table"), "{:?}", found.said);
-    let found = auto(&format!("id,qty\n{}name,city\nx,y\n", "1,3\n2,4\n".repeat(20)));
+    let rows = "1,3\n2,4\n".repeat(20);
+    let found = auto(&format!("id,qty\n{rows}name,city\n7,8\n"));
     assert!(found.says("a second table") && found.aside[0].2 == "name,city", "{found:?}");
+    // Words that more words follow may be rows: nothing is set aside, and yet it is said.
+    let found = auto(&format!("id,qty\n{rows}name,city\nx,y\n"));
+    assert!(found.says("a second table") && found.rows.len() == 42 && found.aside.is_empty(), "{found:?}");
 }
 
 #[test]
