@@ -13,6 +13,7 @@ pub mod flow;
 pub mod jobs;
 pub mod platform;
 pub mod quarantine;
+pub mod refine;
 
 pub mod cells;
 pub mod company;

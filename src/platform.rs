@@ -15,13 +15,12 @@ use dashboards::{DashboardSpec, Dashboards};
 use ingest::{Ingest, Progress, SourceSpec, SyncReport};
 use rules::{RuleSpec, Rules};
 use store::{Metadata, Objects, Outbox, Queue, Runner, Schedule, SharedClock, SystemClock};
-use warehouse::clean::CleanReport;
-use warehouse::{Definitions, Retention, Settings, SystemTable, TableName, Warehouse, Zone, references};
+use warehouse::{Definitions, Retention, Settings, SystemTable, TableName, Warehouse, references};
 
 use crate::config::Config;
 use crate::events::Hub;
 use crate::flow::{self, Happened, Lineage};
-use crate::jobs::{self, Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
+use crate::jobs::{Build, Clean, Deliver, Evaluate, Next, Sync, Upkeep};
 use crate::project::{self, Finding, Kind, Loaded, Plan, Project};
 
 /// What a process wants with a project. Only one that works takes over jobs that a killed one left.
@@ -29,26 +28,6 @@ use crate::project::{self, Finding, Kind, Loaded, Plan, Project};
 pub enum Purpose {
     Look,
     Work,
-}
-
-/// What building the stale models came to.
-#[derive(Debug, Default)]
-pub struct Built {
-    pub published: Vec<TableName>,
-    pub failed: Vec<String>,
-    /// Some failed for a reason that may pass by itself.
-    pub try_again: bool,
-}
-
-/// What cleaning and building everything that is stale came to, a line each.
-#[derive(Debug, Default)]
-pub struct Refined {
-    pub done: Vec<String>,
-    pub failures: Vec<String>,
-    /// Every cleaning that read something.
-    pub cleaned: Vec<(String, CleanReport)>,
-    /// More rows went to quarantine than the streams that they came by accept.
-    pub set_aside: bool,
 }
 
 /// Every part of a running Guanlan.
@@ -294,62 +273,6 @@ impl Platform {
         Ok(())
     }
 
-    /// Cleans and builds whatever is stale here and now rather than through the queue, for commands that
-    /// report it.
-    pub async fn refine(&self) -> Result<Refined> {
-        let live = self.project();
-        let mut refined = Refined::default();
-        for (name, spec) in &live.project.cleans {
-            match self.warehouse.clean(name).await {
-                Ok(report) if report.already => {}
-                Ok(report) => {
-                    let stays = report.rejected - report.superseded;
-                    refined.set_aside |= !live.accepted(&spec.from).holds(stays, report.read);
-                    refined.done.push(format!("clean.{name}: {}", accounted(&report)));
-                    refined.cleaned.push((name.clone(), report));
-                }
-                Err(error) => refined.failures.push(format!("clean.{name}: {error}")),
-            }
-        }
-        let built = self.build_stale().await?;
-        refined.done.extend(built.published.iter().map(|table| format!("{table}: published")));
-        refined.failures.extend(built.failed);
-        Ok(refined)
-    }
-
-    /// Builds the models whose inputs changed, in dependency order. A model that fails keeps its last
-    /// good version and does not stop the others.
-    pub async fn build_stale(&self) -> Result<Built> {
-        let live = self.project();
-        let models: Vec<_> = live.project.models.values().cloned().collect();
-        let order = warehouse::model::order(&models).map_err(|p| anyhow::anyhow!(p.message))?;
-        let mut built = Built::default();
-        for model in order {
-            if !self.warehouse.is_stale(&model.name).await? {
-                continue;
-            }
-            match self.warehouse.build(&model.name).await {
-                Ok(report) if report.published => {
-                    built.published.push(TableName { zone: Zone::Mart, name: model.name.clone() });
-                }
-                Ok(report) => {
-                    let failing: Vec<String> =
-                        report.checks.iter().filter(|c| !c.ok).map(|c| c.message.clone()).collect();
-                    let fate = match report.version {
-                        Some(_) => "keeps its last good version",
-                        None => "is not published",
-                    };
-                    built.failed.push(format!("mart.{} {fate}: {}", model.name, failing.join("; ")));
-                }
-                Err(error) => {
-                    built.try_again |= jobs::may_pass(&error);
-                    built.failed.push(format!("mart.{}: {error}", model.name));
-                }
-            }
-        }
-        Ok(built)
-    }
-
     /// Evaluates the rules of a schedule (all rules for `None`) and queues the delivery of what fired.
     pub async fn evaluate(&self, schedule: Option<&str>) -> Result<rules::Pass> {
         let live = self.project();
@@ -407,26 +330,6 @@ impl Platform {
         });
         open
     }
-}
-
-/// A cleaning in one line: what it read and where that went.
-pub fn accounted(report: &CleanReport) -> String {
-    let mut line = format!("{} read, {} kept, {} quarantined", report.read, report.kept, report.rejected);
-    if report.skipped > 0 {
-        line += &format!(", {} more skipped as no data", report.skipped);
-    }
-    if report.rejected > 0 {
-        line += &format!(" ({})", warehouse::clean::told(&report.quarantined));
-    }
-    if report.superseded + report.corrected > 0 {
-        let left = report.superseded + report.corrected;
-        line += &format!("; {left} of the quarantine corrected by a later row");
-    }
-    for cell in &report.adjusted {
-        let cells = if cell.count == 1 { "1 cell" } else { &format!("{} cells", cell.count) };
-        line += &format!("; `{}`: {cells} {} (first: {})", cell.column, cell.how, cell.first);
-    }
-    line
 }
 
 impl Loaded {

@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::output::{Output, count};
 use super::{FAILED, SET_ASIDE, Wrong, query, server};
-use crate::platform::{Platform, accounted};
+use crate::platform::Platform;
 use crate::quarantine::{Quarantine, Retried, Unknown};
+use crate::refine::accounted;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

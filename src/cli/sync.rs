@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::output::{Output, Tone, count};
 use super::{Wrong, server};
-use crate::platform::Refined;
 use crate::project::Finding;
+use crate::refine::Refined;
 
 /// Progress bars, one a stream: rows, rows a second, and how far behind the source the data is.
 pub struct Bars {

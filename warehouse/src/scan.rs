@@ -40,6 +40,10 @@ use crate::log::{DataFile, Kind, Snapshot};
 /// Footer and page index of a file of ours usually fit into its last bytes.
 const FOOTER_HINT: usize = 64 << 10;
 
+/// Where files are smaller than this on average, telling which of a file's parts to read costs more than reading it:
+/// the log's bounds have left out whole files already.
+const SMALL: u64 = 256 << 10;
+
 /// A table at one version, for DataFusion.
 #[derive(Clone)]
 pub(crate) struct Scan {
@@ -135,7 +139,11 @@ impl TableProvider for Scan {
             false => Statistics::try_merge_iter(files.iter().map(|f| f.statistics.as_ref()), &schema)?,
         };
         let footers = session.runtime_env().cache_manager.get_file_metadata_cache();
-        let options = session.config_options().execution.parquet.clone();
+        let mut options = session.config_options().execution.parquet.clone();
+        if files.iter().map(|f| f.size).sum::<u64>() < SMALL * files.len() as u64 {
+            (options.pruning, options.enable_page_index, options.bloom_filter_on_read) =
+                (false, false, false);
+        }
         let mut source = ParquetSource::new(schema)
             .with_table_parquet_options(datafusion::common::config::TableParquetOptions {
                 global: options,

@@ -300,15 +300,6 @@ impl Warehouse {
         self.0.running.cancel_all();
     }
 
-    /// Runs a build or another long work on the threads of queries, which have large stacks and answer no requests.
-    /// Dropping the future ends the work at its next pause; a panic in it is [`Error::Internal`].
-    pub async fn on_workers<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        self.0.workers.build(work).await
-    }
-
     /// The newest queries that a user wrote, newest first.
     pub async fn history(&self, who: &Principal, limit: usize) -> Result<Vec<PastQuery>> {
         audit::history(self.db(), &who.user, limit).await

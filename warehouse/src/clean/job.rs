@@ -88,11 +88,15 @@ impl Warehouse {
     }
 
     async fn clean_and_record(&self, name: &str, everything: bool) -> Result<CleanReport> {
-        let cleaning = Cleaning::new(self, name)?;
-        let started_at = self.clock().now();
-        let done = cleaning.run(everything).await;
-        runs::record(self, name, started_at, &done).await?;
-        done
+        let (warehouse, name) = (self.clone(), name.to_owned());
+        let work = async move {
+            let cleaning = Cleaning::new(&warehouse, &name)?;
+            let started_at = warehouse.clock().now();
+            let done = cleaning.run(everything).await;
+            runs::record(&warehouse, &name, started_at, &done).await?;
+            done
+        };
+        self.workers().build(work).await
     }
 
     /// Whether the table was cleaned by another definition than the one in force, so that the next cleaning reads all

@@ -102,6 +102,11 @@ impl Warehouse {
     }
 
     async fn run_build(&self, model: &str, full: bool) -> Result<BuildReport> {
+        let (warehouse, model) = (self.clone(), model.to_owned());
+        self.workers().build(async move { warehouse.build_and_record(&model, full).await }).await
+    }
+
+    async fn build_and_record(&self, model: &str, full: bool) -> Result<BuildReport> {
         let build = Build::new(self, model)?;
         let started_at = self.clock().now();
         let outcome = build.run(full).await;

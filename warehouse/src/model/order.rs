@@ -12,7 +12,7 @@ use crate::{Zone, references};
 ///
 /// # Errors
 /// A cycle, named step by step, or SQL that cannot be parsed.
-pub fn order(models: &[ModelSpec]) -> Result<Vec<&ModelSpec>, Problem> {
+pub fn order(models: &[ModelSpec]) -> Result<Vec<Vec<&ModelSpec>>, Problem> {
     let by_name: BTreeMap<&str, &ModelSpec> = models.iter().map(|m| (m.name.as_str(), m)).collect();
     let mut inputs: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, model) in &by_name {
@@ -28,16 +28,17 @@ pub fn order(models: &[ModelSpec]) -> Result<Vec<&ModelSpec>, Problem> {
             .collect();
         inputs.insert(name, known);
     }
-    let mut done = Vec::with_capacity(models.len());
+    let mut done = Vec::new();
     let mut built = BTreeSet::new();
     while !inputs.is_empty() {
-        let ready = inputs.iter().find(|(_, read)| read.is_subset(&built)).map(|(name, _)| *name);
-        let Some(name) = ready else {
+        let ready = inputs.iter().filter(|(_, read)| read.is_subset(&built));
+        let ready: Vec<&str> = ready.map(|(name, _)| *name).collect();
+        if ready.is_empty() {
             return Err(cycle(&inputs, &built));
-        };
-        inputs.remove(name);
-        built.insert(name);
-        done.push(by_name[name]);
+        }
+        inputs.retain(|name, _| !ready.contains(name));
+        built.extend(&ready);
+        done.push(ready.into_iter().map(|name| by_name[name]).collect());
     }
     Ok(done)
 }
@@ -72,10 +73,12 @@ mod tests {
         let models = [
             model("a_summary", "select count(*) as n from mart.z_facts f join mart.days d on f.day = d.day"),
             model("z_facts", "with t as (select * from clean.approvals) select * from t"),
+            model("other", "select 1 as one"),
             model("days", "select distinct day from mart.z_facts"),
         ];
-        let names: Vec<&str> = order(&models).expect("an order").iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(names, ["z_facts", "days", "a_summary"]);
+        let waves = order(&models).expect("an order");
+        let names = waves.iter().map(|wave| wave.iter().map(|m| m.name.as_str()).collect::<Vec<_>>());
+        assert_eq!(names.collect::<Vec<_>>(), [vec!["other", "z_facts"], vec!["days"], vec!["a_summary"]]);
     }
 
     #[test]

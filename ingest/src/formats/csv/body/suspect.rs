@@ -52,7 +52,9 @@ impl<R: Read> Body<R> {
             let mut fields = Fields::new(self.layout.names.len());
             let rest = &self.window.rest()[bytes..];
             match self.dialect.cut(rest, self.window.ended, &mut fields) {
-                Cut::More if !self.window.ended && rest.len() < store::limits().record_bytes => self.more()?,
+                Cut::More if !self.window.ended && rest.len() < store::limits().record_bytes => {
+                    self.more()?
+                }
                 Cut::Record { width, .. } => {
                     let fits = |(field, wanted): (&Field, &Kind)| match wanted {
                         Kind::Number | Kind::Time => kind(&field.value(rest, &self.dialect)) == *wanted,
