@@ -45,7 +45,8 @@ impl<R: Read> Body<R> {
             && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
     }
 
-    /// Whether the record behind `bytes` has numbers and times again wherever the table has them. Only then are
+    /// Whether the record behind `bytes` has numbers and times again wherever the table has
+    /// them. Only then are
     /// words between them no row; else the table may hold words there as well, and the row stays.
     pub(super) fn goes_on_typed(&mut self, bytes: usize) -> Result<bool, Stop> {
         loop {
@@ -56,12 +57,16 @@ impl<R: Read> Body<R> {
                     self.more()?
                 }
                 Cut::Record { width, .. } => {
-                    let fits = |(field, wanted): (&Field, &Kind)| match wanted {
-                        Kind::Number | Kind::Time => kind(&field.value(rest, &self.dialect)) == *wanted,
-                        _ => true,
-                    };
+                    let pairs = fields.list.iter().zip(&self.layout.kinds);
+                    let typed = pairs.filter(|(_, wanted)| matches!(wanted, Kind::Number | Kind::Time));
+                    let found: Vec<_> =
+                        typed.map(|(f, wanted)| (kind(&f.value(rest, &self.dialect)), wanted)).collect();
+                    let alike = found.iter().filter(|(found, wanted)| found == *wanted).count();
+                    let empty = found.iter().filter(|(found, _)| *found == Kind::Empty).count();
+                    // A gap is no contradiction, yet gaps alone prove nothing.
                     return Ok(width == self.layout.names.len()
-                        && fields.list.iter().zip(&self.layout.kinds).all(fits));
+                        && alike + empty == found.len()
+                        && alike > empty);
                 }
                 _ => return Ok(false),
             }
