@@ -179,7 +179,11 @@ async fn sees_the_same_number_as_sql(session: &Session, guanlan: &Guanlan<'_>) {
     let csv = session.post_text("/api/sql/csv", json!({"sql": "select id from mart.approvals"})).await;
     assert_eq!(csv.lines().count() as i64, APPROVALS + 1);
     let empty = json!({"sql": "select id from mart.approvals where id < 0"});
-    assert_eq!(session.post_text("/api/sql/csv", empty).await.trim(), "\u{feff}id", "no row is an answer, too");
+    assert_eq!(
+        session.post_text("/api/sql/csv", empty).await.trim(),
+        "\u{feff}id",
+        "no row is an answer, too"
+    );
 }
 
 /// A valid edit is served within two seconds; of an invalid one the last good version stays.

@@ -21,6 +21,8 @@ const LISTED: usize = 20_000;
 const RELATIONS: u64 = 500;
 /// Columns of all CUBEs together: each doubles the groups.
 const CUBED: usize = 10;
+/// Values of each row of a type that takes as many as it says, empty ones too.
+const FIXED: u64 = 65_536;
 /// Stack for work that recurses as deep as a bounded text may nest.
 const STACK: usize = 64 << 20;
 
@@ -47,6 +49,9 @@ pub fn bounded(text: &str) -> Result<(), Problem> {
     }
     // What the tokenizer cannot read, the parser refuses with its own words.
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location() else { return Ok(()) };
+    for token in &tokens {
+        literal(&token.token).map_err(|what| what.problem(token))?;
+    }
     let mut count = Count::default();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -55,8 +60,41 @@ pub fn bounded(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A text may name a type (`arrow_cast(x, 'List(Int64)')`), which is parsed as deep as it nests and takes memory as
+/// wide as it says.
+fn literal(token: &Token) -> Result<(), Exceeded> {
+    let text = match token {
+        Token::SingleQuotedString(text)
+        | Token::NationalStringLiteral(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::UnicodeStringLiteral(text) => text,
+        Token::DollarQuotedString(quoted) => &quoted.value,
+        _ => return Ok(()),
+    };
+    let (mut open, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'<' => open += 1,
+            b')' | b'>' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    if deepest > limits().depth {
+        return Err(Exceeded::Depth);
+    }
+    for fixed in text.split("FixedSize").skip(1) {
+        let numbers = fixed.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        if numbers.map(|digits| digits.parse().unwrap_or(u64::MAX)).any(|n| n > FIXED) {
+            return Err(Exceeded::Fixed);
+        }
+    }
+    Ok(())
+}
+
 /// Which bound was met.
 enum Exceeded {
+    Fixed,
     Terms,
     Depth,
     Row,
@@ -78,6 +116,10 @@ impl Exceeded {
             Exceeded::Row => (
                 format!("more than {} operators stand in a row", limits.terms / ROW),
                 "write a list (`x in (1, 2, 3)`) or join a table, or raise `limits: { terms: … }`",
+            ),
+            Exceeded::Fixed => (
+                format!("a type of a fixed size takes more than {FIXED} values a row"),
+                "name a type that takes only what is there, such as `List(Int64)`",
             ),
             Exceeded::List => (
                 format!("the lists of the SQL hold more than {LISTED} values"),
@@ -140,6 +182,10 @@ impl Count {
                     self.listed += values;
                     self.operator(0)?;
                     return if self.listed > LISTED { Err(Exceeded::List) } else { Ok(end) };
+                }
+                // `int[][]` nests without a bracket inside another.
+                if tokens[at].token == Token::LBracket {
+                    self.operator(0)?;
                 }
                 self.enter(false)?;
             }
@@ -432,6 +478,12 @@ mod tests {
             format!("select * from {}t{}", many("(select * from ", 200), many(")", 200)),
             format!("select 1{}", many("::int", 5_000)),
             format!("select a{}", many("[1]", 5_000)),
+            format!("select cast(null as int{})", many("[]", 2_000)),
+            format!("select null::int{}", many("[ ]", 50_000)),
+            format!("select arrow_cast(1, '{}Int32{}')", many("List(", 200), many(")", 200)),
+            format!("select arrow_cast(1, $${}Int32{}$$)", many("List(", 200), many(")", 200)),
+            "select arrow_cast(null, 'FixedSizeList(2147483647, Int64)')".into(),
+            "select arrow_cast(null, 'List(FixedSizeBinary(99999999999))')".into(),
             format!("select a{}", many(".b", 5_000)),
             format!("select 1{}", many(" is null", 5_000)),
             format!("select {}1", many("interval ", 5_000)),
@@ -458,6 +510,7 @@ mod tests {
             format!("select * from (values ({})) v(a)", list.join("), (")),
             format!("select {} from mart.t t where {alternatives}", wide.join(", ")),
             vec!["select a, b from t"; 50].join(" union all "),
+            "select arrow_cast(x, 'FixedSizeList(3, Float32)'), 'a (b (c))', e'(', array[[1, 2], [3]]".into(),
             format!("select {}1{}", "coalesce(a, ".repeat(40), ")".repeat(40)),
         ] {
             bounded(&sql).unwrap_or_else(|p| panic!("{}: {}", &sql[..40], p.message));

@@ -103,8 +103,9 @@ fn internal(panic: &(dyn std::any::Any + Send)) -> Error {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    // A nested loop join that runs out of memory begins its left side again, which a repartition below it cannot bear.
-    if text.contains("partition not used yet") {
+    // A nested loop join that runs out of memory begins its left side again, which a repartition below it cannot bear;
+    // and a stack is memory, too.
+    if ["partition not used yet", "mmap failed to allocate stack"].iter().any(|known| text.contains(known)) {
         return Error::from_datafusion(DataFusionError::ResourcesExhausted(text));
     }
     let id = format!("{:x}-{}", std::process::id(), PANICS.fetch_add(1, Ordering::Relaxed));

@@ -45,9 +45,8 @@ impl<R: Read> Body<R> {
             && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
     }
 
-    /// Whether the record behind `bytes` has numbers and times again wherever the table has
-    /// them. Only then are
-    /// words between them no row; else the table may hold words there as well, and the row stays.
+    /// Whether the record behind `bytes` has numbers and times again wherever the table has them. Only then are words
+    /// between them no row; else the table may hold words there as well, and the row stays.
     pub(super) fn goes_on_typed(&mut self, bytes: usize) -> Result<bool, Stop> {
         loop {
             let mut fields = Fields::new(self.layout.names.len());
