@@ -24,7 +24,7 @@ const FAR: f64 = 5.0;
 const LENDS: usize = 4;
 
 /// The factors for 2, 3, … values at 3 and at 4 deviations: quantiles of |value − middle| / spread for normal
-/// values at the shares 0.27 % and 0.0063 %, over 3 and 4, from 1.5 million draws each and never growing.
+/// values at the shares 0.27 % and 0.0063 %, over 3 and 4, from at least 1.5 million draws each and never growing.
 const FACTORS: [(f64, f64); 16] = [
     (30.5, 914.0),
     (30.5, 914.0),
@@ -53,7 +53,7 @@ pub(crate) fn usual(own: &mut Vec<f64>, others: &mut [Vec<f64>], deviations: f64
     }
     let mut rest = Vec::new();
     let middle = leave(own, &mut rest);
-    let alone = spread(&mut rest.clone(), 1);
+    let alone = spread(&rest, 1);
     let mut groups = 1;
     if own.len() >= LENDS {
         for other in others.iter_mut().filter(|o| o.len() >= LENDS) {
@@ -62,9 +62,9 @@ pub(crate) fn usual(own: &mut Vec<f64>, others: &mut [Vec<f64>], deviations: f64
         }
     }
     let free = rest.len() - groups;
-    let together = spread(&mut rest, groups) * widen(free, own.len(), deviations);
+    let together = if groups == 1 { alone } else { spread(&rest, groups) };
     // Who scatters more than the others is not held to their measure.
-    (middle, deviations * together.max(alone))
+    (middle, deviations * (together * widen(free, own.len(), deviations)).max(alone))
 }
 
 /// Appends how far each value is from their median, which is returned.
@@ -75,7 +75,7 @@ fn leave(values: &mut [f64], rest: &mut Vec<f64>) -> f64 {
 }
 
 /// Standard deviation of values around `groups` middles of their own, which are 0 here.
-fn spread(rest: &mut [f64], groups: usize) -> f64 {
+fn spread(rest: &[f64], groups: usize) -> f64 {
     let mut distances: Vec<f64> = rest.iter().map(|v| v.abs()).collect();
     // Of ties the pairs see less than the median does, so the larger of both counts.
     let robust = (MAD * median(&mut distances)).max(PAIRS * near_pairs(rest));
@@ -139,7 +139,7 @@ mod tests {
 
     fn scatter(values: &[f64]) -> (f64, f64) {
         let (mut own, mut rest) = (values.to_vec(), Vec::new());
-        (leave(&mut own, &mut rest), spread(&mut rest, 1))
+        (leave(&mut own, &mut rest), spread(&rest, 1))
     }
 
     #[test]
