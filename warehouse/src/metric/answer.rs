@@ -143,8 +143,9 @@ impl Asking<'_> {
             numeric: numeric(&ask.by, &schema),
             covers: spec.covers,
         };
-        for parts in scans(ask, before) {
-            let compiled = compile(spec, ask, parts, &schema, self.calendar)?;
+        let reached = found.span.last().map_or(self.now, |last| last.max(self.now));
+        for parts in scans(ask, before, spec) {
+            let compiled = compile(spec, ask, parts, &schema, self.calendar, reached)?;
             let answer = self.session.sql(&compiled.sql).await?;
             if found.query_id.is_empty() {
                 found.query_id.clone_from(&answer.id);
@@ -280,12 +281,14 @@ impl Asking<'_> {
     }
 }
 
-/// One scan for both ranges, or two when they overlap: a row can stand in one part only.
-fn scans(ask: &MetricQuery, before: Option<Before>) -> Vec<Parts> {
+/// One scan for both ranges, or two when they overlap, since a row can stand in one part only; or when a level is
+/// carried from one into the other.
+fn scans(ask: &MetricQuery, before: Option<Before>, spec: &MetricSpec) -> Vec<Parts> {
+    let carried = matches!(spec.measure, Measure::Last(_));
     let now = Parts { current: Some(ask.range), previous: None, except: None };
     match before {
         None => vec![now],
-        Some(Before { range, except, .. }) if range.to <= ask.range.from => {
+        Some(Before { range, except, .. }) if range.to <= ask.range.from && !carried => {
             vec![Parts { previous: Some(range), except, ..now }]
         }
         Some(Before { range, except, .. }) => {

@@ -2,7 +2,7 @@
 //! were parsed and written anew: no text of a user gets into the SQL as it came.
 
 use arrow::datatypes::{DataType, Schema};
-use store::nearest;
+use store::{Timestamp, nearest};
 
 use super::predicate::predicate;
 use super::query::{Filter, Grain, MetricQuery};
@@ -11,10 +11,12 @@ use crate::clean::quoted;
 use crate::{Calendar, Error, Range, Result};
 
 /// Columns of the answer, in this order: `part` (0 the range, 1 the one compared to), `bucket`
-/// (only with a grain), the dimensions, then the value, or numerator and denominator.
+/// (only with a grain), `until` (only when carried), the dimensions, then the value, or numerator and denominator.
 pub(crate) struct Compiled {
     pub(crate) sql: String,
     pub(crate) has_bucket: bool,
+    /// The value holds in every bucket from `bucket` on that begins before `until`.
+    pub(crate) carried: bool,
     pub(crate) dimensions: usize,
     pub(crate) ratio: bool,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Parts {
     pub(crate) except: Option<Range>,
 }
 
-/// Compiles a metric that reads a table. `schema` is the table's.
+/// Compiles a metric that reads a table. `schema` is the table's, `reached` the time up to which levels are known.
 ///
 /// # Errors
 /// `Invalid` when definition and table do not fit together, or the question asks for a dimension
@@ -39,6 +41,7 @@ pub(crate) fn compile(
     parts: Parts,
     schema: &Schema,
     calendar: &Calendar,
+    reached: Timestamp,
 ) -> Result<Compiled> {
     let table = spec.table.as_ref().ok_or_else(|| incomplete(ask, "table"))?;
     let time = spec.time.as_deref().ok_or_else(|| incomplete(ask, "time"))?;
@@ -68,7 +71,7 @@ pub(crate) fn compile(
         }
         Measure::Last(of) => {
             let keys: Vec<String> = of.by.iter().map(|name| measure.column(name)).collect::<Result<_>>()?;
-            query.last(&measure.number(&of.column)?, &keys, measure.filter(of.filter.as_deref())?)?
+            query.last(&measure.number(&of.column)?, &keys, measure.filter(of.filter.as_deref())?, reached)?
         }
         Measure::Count(of) => query.plain(&["count(*)".to_owned()], measure.filter(of.filter.as_deref())?)?,
         Measure::Quantile(of) => {
@@ -92,8 +95,13 @@ pub(crate) fn compile(
         }
         Measure::Derived(_) => return Err(incomplete(ask, "table")),
     };
-    let ratio = matches!(spec.measure, Measure::Ratio(_));
-    Ok(Compiled { sql, has_bucket: ask.grain.is_some(), dimensions: ask.by.len(), ratio })
+    Ok(Compiled {
+        sql,
+        has_bucket: ask.grain.is_some(),
+        carried: ask.grain.is_some() && matches!(spec.measure, Measure::Last(_)),
+        dimensions: ask.by.len(),
+        ratio: matches!(spec.measure, Measure::Ratio(_)),
+    })
 }
 
 fn incomplete(ask: &MetricQuery, key: &str) -> Error {
@@ -204,8 +212,8 @@ impl Aggregates<'_> {
 }
 
 /// The time column of a metric.
-struct TimeColumn {
-    sql: String,
+pub(super) struct TimeColumn {
+    pub(super) sql: String,
     is_date: bool,
     has_zone: bool,
 }
@@ -237,7 +245,7 @@ impl TimeColumn {
         )
     }
 
-    fn point(&self, t: store::Timestamp, calendar: &Calendar) -> String {
+    pub(super) fn point(&self, t: Timestamp, calendar: &Calendar) -> String {
         if self.is_date {
             let day = calendar.local(t).date_naive();
             let first = if calendar.midnight(day) >= t { Some(day) } else { day.succ_opt() };
@@ -250,14 +258,14 @@ impl TimeColumn {
 }
 
 /// The parts of the SELECT that all measures share.
-struct Select<'a> {
-    from: String,
-    time: TimeColumn,
-    by: Vec<String>,
-    filters: Vec<String>,
-    grain: Option<Grain>,
-    parts: Parts,
-    calendar: &'a Calendar,
+pub(super) struct Select<'a> {
+    pub(super) from: String,
+    pub(super) time: TimeColumn,
+    pub(super) by: Vec<String>,
+    pub(super) filters: Vec<String>,
+    pub(super) grain: Option<Grain>,
+    pub(super) parts: Parts,
+    pub(super) calendar: &'a Calendar,
 }
 
 impl Select<'_> {
@@ -323,41 +331,6 @@ impl Select<'_> {
         ))
     }
 
-    /// The sum over the newest row of each key in each bucket (rows of one time count together). What the
-    /// question filters by is looked at afterwards: a key that has moved on is counted where it is now.
-    fn last(&self, value: &str, of: &[String], filter: Option<String>) -> Result<String> {
-        let keys: Vec<(String, &str)> = self.keys();
-        let partition: Vec<String> =
-            keys.iter().map(|(sql, _)| sql.clone()).chain(of.iter().cloned()).collect();
-        let named = keys.iter().map(|(sql, name)| format!("{sql} AS {name}"));
-        let by = self.by.iter().enumerate().map(|(at, sql)| format!("{sql} AS d{at}"));
-        let wanted = match self.filters.is_empty() {
-            true => "true".to_owned(),
-            false => self.filters.join(" AND "),
-        };
-        let inner: Vec<String> = named.chain(by).collect();
-        let outer: Vec<String> = keys
-            .iter()
-            .map(|(_, name)| (*name).to_owned())
-            .chain((0..self.by.len()).map(|at| format!("d{at}")))
-            .collect();
-        let ordinals: Vec<String> = (1..=outer.len()).map(|at| at.to_string()).collect();
-        let mut rows = vec![format!("({})", self.times()?)];
-        rows.extend(filter.map(|sql| format!("({sql})")));
-        Ok(format!(
-            "SELECT {}, sum(v) AS v FROM (SELECT {}, {value} AS v, ({wanted}) AS wanted, \
-             rank() OVER (PARTITION BY {} ORDER BY {} DESC) AS place FROM {} WHERE {}) r \
-             WHERE place = 1 AND wanted GROUP BY {}",
-            outer.join(", "),
-            inner.join(", "),
-            partition.join(", "),
-            self.time.sql,
-            self.from,
-            rows.join(" AND "),
-            ordinals.join(", "),
-        ))
-    }
-
     /// Part and bucket.
     fn keys(&self) -> Vec<(String, &'static str)> {
         let mut keys = vec![(self.part(), "part")];
@@ -402,7 +375,7 @@ impl Select<'_> {
     }
 }
 
-fn word(grain: Grain) -> &'static str {
+pub(super) fn word(grain: Grain) -> &'static str {
     match grain {
         Grain::Hour => "hour",
         Grain::Day => "day",

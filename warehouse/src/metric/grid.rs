@@ -63,7 +63,8 @@ impl Grid {
         let part = part.as_primitive::<Int64Type>();
         let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let bucket = if shape.has_bucket { Some(bare(1, &micros)?) } else { None };
-        let first_dimension = 1 + usize::from(shape.has_bucket);
+        let until = if shape.carried { Some(bare(2, &micros)?) } else { None };
+        let first_dimension = 1 + usize::from(shape.has_bucket) + usize::from(shape.carried);
         let first_value = first_dimension + shape.dimensions;
         let value = bare(first_value, &DataType::Float64)?;
         let value = value.as_primitive::<Float64Type>();
@@ -89,12 +90,27 @@ impl Grid {
                 None => Cell { value: number(value).filter(|v| v.is_finite()), ..Cell::default() },
                 Some(over) => Cell::ratio(number(value), number(over.as_primitive::<Float64Type>())),
             };
-            self.put(key, is_previous, at, cell, axis)?;
+            let cells = self.cells(key, is_previous, axis)?;
+            match &until {
+                None => {
+                    if let Some(slot) = cells.get_mut(at) {
+                        *slot = Some(cell);
+                    }
+                }
+                Some(until) => {
+                    let until = until.as_primitive::<TimestampMicrosecondType>().value(row);
+                    let end = starts.partition_point(|bucket| bucket.from.timestamp_micros() < until);
+                    for held in cells.iter_mut().take(end).skip(at) {
+                        let sum = held.and_then(|held| held.value).into_iter().chain(cell.value).sum();
+                        *held = Some(Cell { value: Some(sum), ..Cell::default() });
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn put(&mut self, key: Key, is_previous: bool, at: usize, cell: Cell, axis: &Axis) -> Result<()> {
+    fn cells(&mut self, key: Key, is_previous: bool, axis: &Axis) -> Result<&mut Vec<Option<Cell>>> {
         let width = axis.current.len() + axis.previous.len();
         if !self.series.contains_key(&key) && (self.series.len() + 1) * width.max(1) > MAX_CELLS {
             return Err(Error::Exhausted {
@@ -104,11 +120,7 @@ impl Grid {
             });
         }
         let series = self.series.entry(key).or_insert_with(|| Series::empty(axis));
-        let cells = if is_previous { &mut series.previous } else { &mut series.current };
-        if let Some(slot) = cells.get_mut(at) {
-            *slot = Some(cell);
-        }
-        Ok(())
+        Ok(if is_previous { &mut series.previous } else { &mut series.current })
     }
 
     /// Fills gaps as far as anything is known; what lies ahead, or outside of the data, stays unknown.

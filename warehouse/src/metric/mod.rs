@@ -1,6 +1,6 @@
 //! One definition per number; every tile and rule asks here.
 //!
-//! A question is bounded (`bounds`) and becomes one SELECT (`compile`, `filter`), its rows a grid of series and
+//! A question is bounded (`bounds`) and becomes one SELECT (`compile`, `filter`, `last`), its rows a grid of series and
 //! buckets (`grid`) as far as the table's data reaches (`span`), the grid the rows of the answer (`answer`,
 //! `rows`). A derived metric joins the grids of the metrics it stands on (`parts`).
 
@@ -19,6 +19,7 @@ mod answer;
 mod check;
 mod compile;
 mod grid;
+mod last;
 mod parts;
 mod rows;
 mod span;

@@ -68,6 +68,14 @@ impl Span {
         }
     }
 
+    /// The time of the last row, where there is one.
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        match self {
+            Span::Between(_, last) => Some(*last),
+            Span::Nothing | Span::Open => None,
+        }
+    }
+
     /// Whether the data begins inside or after this stretch.
     pub(crate) fn begins_after_start(&self, range: &Range) -> bool {
         match self {

@@ -69,8 +69,8 @@ pub enum Measure {
     /// Semi-additive: the sum over the rows at the newest time inside each bucket. For stocks such
     /// as a backlog, which add up over departments but not over days.
     Latest(ColumnOf),
-    /// Semi-additive: the sum over the newest row of each key inside each bucket. For balances of which each
-    /// account writes at times of its own.
+    /// Semi-additive: the sum over the newest row of each key up to the end of each bucket. For balances of which
+    /// each account writes at times of its own, and keeps its value until it writes another.
     Last(LastOf),
     /// One aggregate divided by another over the same rows.
     Ratio(Ratio),
