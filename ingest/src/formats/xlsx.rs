@@ -16,6 +16,7 @@ mod layout;
 mod markup;
 mod ods;
 mod ole;
+mod second;
 
 use std::fs::File;
 use std::io::Read;
@@ -35,6 +36,7 @@ use crate::spec::{CsvSpec, HeaderRow, XlsxSpec};
 use book::{Book, Kind};
 use disguise::Nature;
 use layout::{Layout, Merges, Survey};
+use second::{Place, Watch};
 
 const FILE_BYTES: u64 = 256 << 20;
 const CELLS: u64 = 100_000_000;
@@ -170,6 +172,8 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
     let last_header = layout.header.map(|(_, last)| last);
     let mut fill = Merges::new(if spec.fill_merged { merges } else { Vec::new() }, last_header);
     let mut columns = TextColumns::new(layout.columns.len());
+    let mut watch = Watch::new(layout.written(&survey), layout.columns.len());
+    let mut apart = Apart::default();
     let empty = book.each_row(&sheet, &mut |row, cells| {
         if last_header.is_some_and(|last| row <= last) {
             return Ok(());
@@ -183,6 +187,11 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
         if values.iter().all(Option::is_none) {
             return Ok(());
         }
+        let place = watch.see(row, &layout.held(cells));
+        if place != Place::Row {
+            let texts: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or_default()).collect();
+            return sink.reject(i64::from(row) + 1, apart.reason(place, row), &texts.join("\t"));
+        }
         for (i, value) in values.iter().enumerate() {
             columns.push(i, value.as_deref());
         }
@@ -193,6 +202,9 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
             Ok(())
         }
     })?;
+    for told in apart.told() {
+        sink.warn(format!("`{}`, sheet `{sheet}`: {told}", sink.file()));
+    }
     if empty {
         book.uncomputed(&sheet, &mut |row, column| {
             if let Some(name) = layout.name(column).filter(|_| last_header.is_none_or(|last| row > last)) {
@@ -203,6 +215,45 @@ fn read_book(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<(), St
         });
     }
     flush(&mut columns, sink)
+}
+
+/// Rows of a sheet that are none of its table: how many, and where the first is (1-based).
+#[derive(Default)]
+struct Apart {
+    again: (u64, u32),
+    second: (u64, u32),
+}
+
+impl Apart {
+    fn reason(&mut self, place: Place, row: u32) -> String {
+        let again = place == Place::Again;
+        let (count, first) = if again { &mut self.again } else { &mut self.second };
+        if *count == 0 {
+            *first = row + 1;
+        }
+        *count += 1;
+        match (again, *count) {
+            (true, _) => "the header again".to_owned(),
+            (false, 1) => "it looks like the header of a second table".to_owned(),
+            (false, _) => format!("a row of the second table, which begins at row {first}"),
+        }
+    }
+
+    fn told(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        let ((again, at), (second, first)) = (self.again, self.second);
+        if again > 0 {
+            told.push(format!(
+                "row {at} is the header again (so often in all: {again}): sheets were joined; the rows below were read under the first header"
+            ));
+        }
+        if second > 0 {
+            told.push(format!(
+                "row {first} looks like the header of a second table: it and what stands below ({second} rows in all) were set aside; put the second table on a sheet of its own and read it by a stream of its own, or delete the empty row above when it is no table"
+            ));
+        }
+        told
+    }
 }
 
 /// What of a cell does not land as it was meant.
@@ -221,6 +272,23 @@ fn flush(columns: &mut TextColumns, sink: &mut Sink) -> Result<(), Stop> {
     if rows.is_empty() { Ok(()) } else { sink.rows(arrays, Int64Array::from(rows)) }
 }
 
+/// Whether a sheet holds anything; looks no further than the first row that does.
+fn has_cells(book: &mut Book, sheet: &str) -> bool {
+    let mut any = false;
+    // Found is enough: the visit ends by a stop of its own.
+    let _ = book.each_row(sheet, &mut |_, cells| {
+        any |= cells.iter().any(|(_, value)| !matches!(value, Data::Empty));
+        if any { Err(Stop::Closed) } else { Ok(()) }
+    });
+    any
+}
+
+fn listed(sheets: &[String]) -> String {
+    let named: Vec<String> = sheets.iter().take(5).map(|sheet| format!("`{sheet}`")).collect();
+    let more = if sheets.len() > 5 { format!(" and {} more", sheets.len() - 5) } else { String::new() };
+    format!("{}{more}", named.join(", "))
+}
+
 /// The sheet to read and what its first pass found.
 fn choose(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<Option<(String, Survey)>, Stop> {
     let names = book.sheets();
@@ -233,7 +301,8 @@ fn choose(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<Option<(S
         }
         None => names,
     };
-    for sheet in wanted {
+    let mut wanted = wanted.into_iter();
+    while let Some(sheet) = wanted.next() {
         let mut survey = Survey::new(spec);
         book.each_row(&sheet, &mut |row, cells| {
             survey.see(row, cells);
@@ -254,6 +323,15 @@ fn choose(book: &mut Book, spec: &XlsxSpec, sink: &mut Sink) -> Result<Option<(S
                     sink.file(),
                     tables.len()
                 ));
+            } else if spec.sheet.is_none() {
+                let others: Vec<String> = wanted.filter(|sheet| has_cells(book, sheet)).collect();
+                if !others.is_empty() {
+                    sink.warn(format!(
+                        "`{}`: sheet `{sheet}` was read, and not {}; name one in `sheet`, each by a stream of its own",
+                        sink.file(),
+                        listed(&others)
+                    ));
+                }
             }
             return Ok(Some((sheet, survey)));
         }

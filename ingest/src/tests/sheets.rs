@@ -240,3 +240,25 @@ async fn cells_that_were_changed_stand_in_the_report_of_a_sync() {
     let changed = report.changed.iter().find(|c| c.column == "证号").expect("told");
     assert_eq!((changed.count, changed.first.contains("cell B2")), (3, true), "{changed:?}");
 }
+
+#[test]
+fn a_second_table_and_other_sheets_are_told() {
+    let lines = ["门店,收入", "甲,100", "乙,335", "", "门店,支出", "甲,35", "乙,400"];
+    let found = xlsx(sheet(&lines));
+    assert_eq!(found.rows, [["甲", "100"], ["乙", "335"]]);
+    assert_eq!(found.rejected.len(), 3, "{:?}", found.rejected);
+    assert!(found.warnings[0].contains("row 5 looks like the header of a second table"), "{:?}", found.warnings);
+    let mut book = Workbook::new();
+    for name in ["一月", "空", "二月"] {
+        let sheet = book.add_worksheet().set_name(name).unwrap();
+        if name != "空" {
+            sheet.write(0, 0, "金额").unwrap();
+            sheet.write(1, 0, 5).unwrap();
+        }
+    }
+    let bytes = book.save_to_buffer().unwrap();
+    let found = xlsx(bytes.clone());
+    assert_eq!(found.rows, [["5"]]);
+    assert!(found.warnings[0].contains("sheet `一月` was read, and not `二月`;"), "{:?}", found.warnings);
+    assert!(read("a.xlsx", bytes, json!({"xlsx": {"sheet": "二月"}})).warnings.is_empty());
+}

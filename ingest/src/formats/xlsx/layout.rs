@@ -175,6 +175,27 @@ impl Layout {
         self.columns.binary_search(&column).ok().map(|at| self.names[at].as_str())
     }
 
+    /// The header's cells as written; none when it is none, or is put together from several rows.
+    pub(super) fn written(&self, survey: &Survey) -> Vec<String> {
+        match self.header {
+            Some((first, last)) if first == last => {
+                self.columns.iter().map(|column| survey.value(first, *column).unwrap_or_default()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The cells of a row by the table's columns.
+    pub(super) fn held<'c>(&self, cells: &'c [(u32, Data)]) -> Vec<Option<&'c Data>> {
+        let mut held = vec![None; self.columns.len()];
+        for (column, value) in cells {
+            if let Ok(at) = self.columns.binary_search(column) {
+                held[at] = Some(value).filter(|value| text(value).is_some());
+            }
+        }
+        held
+    }
+
     /// The values of one row, merged regions filled. Every cell is shown to `odd`.
     pub(super) fn place(
         &self,
