@@ -42,23 +42,28 @@ pub(crate) async fn freshness(warehouse: &Warehouse, stale: &Stale, now: Timesta
     } else {
         (now - since).to_std().unwrap_or_default()
     };
-    let minutes = |d: std::time::Duration| Some((d.as_secs() / 60) as f64);
     let reading = Reading {
         at: Some(since),
-        value: minutes(age),
-        high: minutes(stale.longer_than.0),
+        value: Some(minutes(age)),
+        high: Some(minutes(stale.longer_than.0)),
         ..Reading::default()
     };
     let since = calendar.local(since).format("%m-%d %H:%M").to_string();
     let row = BTreeMap::from([
         ("since".to_owned(), Value::from(since.clone())),
-        ("minutes".to_owned(), Value::from(age.as_secs() / 60)),
+        ("minutes".to_owned(), Value::from(minutes(age))),
     ]);
     let verdict =
         if age > stale.longer_than.0 { Verdict::Outside(reading) } else { Verdict::Normal(reading) };
     let evidence = Evidence { unit: Some(MetricUnit::Minutes), row, ..Evidence::default() };
     let columns = BTreeMap::from([("since".to_owned(), since)]);
     Ok(Observation { series, labels, columns, verdict, evidence })
+}
+
+/// Whole minutes; of less than ten, tenths of them.
+fn minutes(duration: std::time::Duration) -> f64 {
+    let exact = duration.as_secs_f64() / 60.0;
+    if exact < 10.0 { (exact * 10.0).round() / 10.0 } else { exact.floor() }
 }
 
 /// The newest time of a column that is not in the future: one row with a mistyped year would keep a table

@@ -97,7 +97,7 @@ impl Error {
                 Ok(own) => *own,
                 Err(cause) => match cause.downcast::<DataFusionError>() {
                     Ok(inner) => Self::from_datafusion(*inner),
-                    Err(cause) => Error::Store { table: None, message: cause.to_string() },
+                    Err(cause) => foreign(cause.as_ref()),
                 },
             },
             DataFusionError::ArrowError(arrow, _) => Self::from_arrow(*arrow),
@@ -106,7 +106,7 @@ impl Error {
                 DataFusionError::ObjectStore(e) => Error::Store { table: None, message: e.to_string() },
                 DataFusionError::External(cause) => match cause.downcast_ref::<Error>() {
                     Some(own) => own.again(),
-                    None => Error::Store { table: None, message: cause.to_string() },
+                    None => foreign(cause.as_ref()),
                 },
                 other => sql(other.strip_backtrace()),
             },
@@ -141,7 +141,7 @@ impl Error {
                 Ok(inner) => Self::from_datafusion(*inner),
                 Err(cause) => match cause.downcast::<Error>() {
                     Ok(own) => *own,
-                    Err(cause) => Error::Store { table: None, message: cause.to_string() },
+                    Err(cause) => foreign(cause.as_ref()),
                 },
             },
             other => sql(other.to_string()),
@@ -151,6 +151,18 @@ impl Error {
     /// For streams that DataFusion carries; [`Error::from_datafusion`] gives the same error back.
     pub fn into_datafusion(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
+    }
+}
+
+/// An error of a library below the engine: files and stores have theirs, everything else is about the query, such as
+/// a pattern that does not compile.
+fn foreign(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
+    let stored = cause.is::<object_store::Error>()
+        || cause.is::<std::io::Error>()
+        || cause.is::<parquet::errors::ParquetError>();
+    match stored {
+        true => Error::Store { table: None, message: cause.to_string() },
+        false => sql(cause.to_string()),
     }
 }
 
@@ -187,8 +199,46 @@ fn sql(message: String) -> Error {
             hint: Some(hint),
         };
     }
+    if let Some((_, message, hint)) = UNANSWERED.iter().find(|(engines, ..)| message.contains(engines)) {
+        return Error::Sql { message: (*message).to_owned(), line, column, hint: Some((*hint).to_owned()) };
+    }
+    if let Some((function, rest)) =
+        message.strip_prefix("Function '").and_then(|rest| rest.split_once("' failed to match any signature"))
+    {
+        let kind = rest.split("but received ").nth(1).and_then(|kind| kind.split([' ', '(', ',']).next());
+        return Error::Sql {
+            message: match kind {
+                Some(kind) => format!("{function} cannot take an argument of type {kind}"),
+                None => format!("{function} cannot take arguments of these types"),
+            },
+            line,
+            column,
+            hint: Some(
+                "cast it, such as cast(x as bigint), or count with count(*) filter (where …)".to_owned(),
+            ),
+        };
+    }
     Error::Sql { message, line, column, hint: None }
 }
+
+/// What the engine says of subqueries that it does not answer, and what to say instead.
+const UNANSWERED: [(&str, &str, &str); 3] = [
+    (
+        "Physical plan does not support logical expression InSubquery",
+        "IN (SELECT …) is answered in WHERE only, not in a select list, in CASE or in ORDER BY",
+        "left join the subquery and ask whether its column IS NOT NULL",
+    ),
+    (
+        "Physical plan does not support logical expression ScalarSubquery",
+        "a subquery that looks at the row around it by more than equalities is not answered here",
+        "join its table, group by the row's key and aggregate",
+    ),
+    (
+        "Physical plan does not support logical expression Exists",
+        "EXISTS (SELECT …) is answered in WHERE only, not in a select list, in CASE or in ORDER BY",
+        "left join the subquery and ask whether its column IS NOT NULL",
+    ),
+];
 
 /// Functions that people try first.
 const COMMON: [&str; 24] = [
@@ -305,6 +355,23 @@ mod tests {
     fn the_memory_limit_is_told_without_operator_names() {
         let error = Error::from_datafusion(DataFusionError::ResourcesExhausted("HashJoinInput[0] …".into()));
         assert!(matches!(&error, Error::Exhausted { message } if !message.contains("HashJoin")), "{error}");
+    }
+
+    #[test]
+    fn what_the_engine_does_not_answer_is_told_in_our_words() {
+        for (engines, ours) in [
+            ("Physical plan does not support logical expression InSubquery(x)", "in WHERE only"),
+            (
+                "Function 'sum' failed to match any signature, errors: … but received Boolean (DataType",
+                "type Boolean",
+            ),
+        ] {
+            let told = Error::from_datafusion(DataFusionError::Plan(engines.to_owned()));
+            assert!(
+                matches!(&told, Error::Sql { message, hint: Some(_), .. } if message.contains(ours)),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -14,6 +14,10 @@ struct Ceiling {
     page: u64,
 }
 
+/// What of a bound queries may reserve: sorts and hash tables hold up to twice that while they grow, and what plans and
+/// functions hold is reserved by nobody.
+const RESERVED: u64 = 5;
+
 /// Whether `more` bytes beside what the process holds would be more than it may hold. False where the system does
 /// not tell.
 pub(crate) fn full(more: u64) -> bool {
@@ -29,7 +33,7 @@ pub(crate) fn full(more: u64) -> bool {
 pub(crate) fn affordable(wanted: usize) -> usize {
     let given = [Some(limits().resident_bytes).filter(|b| *b > 0), address_space(), cgroup()];
     match given.into_iter().flatten().min() {
-        Some(least) => wanted.min((least / 3) as usize),
+        Some(least) => wanted.min((least / RESERVED) as usize),
         None => wanted,
     }
 }

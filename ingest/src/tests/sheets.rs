@@ -247,7 +247,11 @@ fn a_second_table_and_other_sheets_are_told() {
     let found = xlsx(sheet(&lines));
     assert_eq!(found.rows, [["甲", "100"], ["乙", "335"]]);
     assert_eq!(found.rejected.len(), 3, "{:?}", found.rejected);
-    assert!(found.warnings[0].contains("row 5 looks like the header of a second table"), "{:?}", found.warnings);
+    assert!(
+        found.warnings[0].contains("row 5 looks like the header of a second table"),
+        "{:?}",
+        found.warnings
+    );
     let mut book = Workbook::new();
     for name in ["一月", "空", "二月"] {
         let sheet = book.add_worksheet().set_name(name).unwrap();

@@ -47,8 +47,8 @@ impl Reason {
             Reason::NotWhole => "not a whole number",
             Reason::TooLarge => "number is too large for the column",
             Reason::NotABool => "neither yes nor no",
-            Reason::NotADate => "not a date in any of the formats",
-            Reason::NotATime => "not a time in any of the formats",
+            Reason::NotADate => "not a date in any of the formats (`formats: […]` names more)",
+            Reason::NotATime => "not a time in any of the formats (`formats: […]` names more)",
             Reason::WrongType => "type of the source cannot be read as the type of the column",
         }
     }

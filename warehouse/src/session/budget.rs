@@ -9,6 +9,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
+use super::charging::Charging;
 use super::escape::Escapes;
 use super::functions::LongConstants;
 use super::not_in::NotIn;
@@ -73,5 +74,6 @@ pub(crate) fn state(environment: Arc<RuntimeEnv>, settings: &Settings) -> Sessio
         .with_analyzer_rule(Arc::new(NotIn))
         .with_optimizer_rule(Arc::new(LongConstants::new()))
         .with_physical_optimizer_rule(Arc::new(Yielding))
+        .with_physical_optimizer_rule(Arc::new(Charging))
         .build()
 }

@@ -6,6 +6,7 @@ mod answer;
 pub(crate) mod audit;
 pub(crate) mod budget;
 mod catalogue;
+mod charging;
 mod escape;
 pub(crate) mod functions;
 pub(crate) mod gate;

@@ -23,9 +23,10 @@ pub(crate) const RUNNING: usize = 16;
 pub(super) const PEOPLE: usize = 8;
 pub(super) const PAGES: usize = 6;
 /// How often running queries are looked after.
-const TICK: Duration = Duration::from_millis(20);
-/// After one query was ended for its memory the next has so long to see it freed.
+const TICK: Duration = Duration::from_millis(5);
+/// After one query was ended for its memory the next has so long to see it freed, unless less than so much is left.
 const SPARED: Duration = Duration::from_millis(300);
+const LAST: u64 = 128 << 20;
 
 /// Who asks: that decides whom a query waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +71,8 @@ pub(crate) struct Running {
     /// Bytes that its operators reserve.
     pub(super) held: AtomicUsize,
     pub(super) rows: AtomicU64,
+    /// Bytes of the constants that its functions were computed to.
+    pub(super) constants: AtomicU64,
     pub(super) touched: Arc<Touched>,
     /// Taken when it has ended for its reader; it may still run until its batch is over.
     record: Mutex<Option<Record>>,
@@ -87,6 +90,7 @@ impl Running {
             why: OnceLock::new(),
             held: AtomicUsize::new(0),
             rows: AtomicU64::new(0),
+            constants: AtomicU64::new(0),
             touched: Arc::default(),
             record: Mutex::new(Some(record)),
         }
@@ -235,7 +239,7 @@ impl Registry {
         for query in running.iter().filter(|query| now.duration_since(query.started) >= query.timeout) {
             query.end(Why::Late);
         }
-        if now < *spared || !memory::full(0) {
+        if !memory::full(0) || (now < *spared && !memory::full(LAST)) {
             return;
         }
         let dearest = running.iter().filter(|q| q.why.get().is_none());

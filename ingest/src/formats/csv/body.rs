@@ -153,6 +153,13 @@ impl<R: Read> Body<R> {
         {
             return Ok(());
         }
+        if self.was_utf8(record) {
+            let reason = format!(
+                "the line is UTF-8 and the file {}: files of two encodings were joined",
+                self.encoding
+            );
+            return self.aside(bytes, reason, sink);
+        }
         if width != columns && !self.fits(record, width) {
             return self.odd(bytes, width, sink);
         }

@@ -5,7 +5,7 @@ mod vote;
 use super::kinds::{Kind, of_column};
 use super::sniff::{Row, majority};
 use crate::formats::columns::unique_names;
-use vote::{Vote, is_title, vote};
+use vote::{Vote, below_header, is_title, vote};
 
 /// Rows above the header that may be a title.
 const TITLE_ROWS: usize = 100;
@@ -87,7 +87,12 @@ pub(super) fn layout(rows: &[Row], wanted: &Wanted<'_>) -> Layout {
             text(&rows[0])
         ));
     }
-    made.kinds = kinds(&rows[made.first.min(rows.len())..], made.names.len());
+    let data = &rows[made.first.min(rows.len())..];
+    let data = match header {
+        Header::At(at) => below_header(&rows[at], data),
+        Header::Odd(_) | Header::Missing => data.iter().collect(),
+    };
+    made.kinds = kinds(&data, made.names.len());
     made
 }
 
@@ -108,9 +113,9 @@ fn some(names: &[String]) -> String {
     }
 }
 
-fn kinds(rows: &[Row], width: usize) -> Vec<Kind> {
+fn kinds(rows: &[&Row], width: usize) -> Vec<Kind> {
     // The first rows: behind them another table may follow.
-    let rows: Vec<&Row> = rows.iter().filter(|r| r.cells.len() >= width).take(50).collect();
+    let rows: Vec<&&Row> = rows.iter().filter(|r| r.cells.len() >= width).take(50).collect();
     (0..width).map(|c| of_column(rows.iter().map(|r| r.cells[c].kind))).collect()
 }
 

@@ -10,6 +10,7 @@ pub(super) struct Tally {
     kept: u64,
     aside: u64,
     short: Places,
+    long: Places,
     quotes: Places,
     again: Places,
     second: Places,
@@ -43,6 +44,7 @@ impl Tally {
             kept: 0,
             aside: 0,
             short: Places::default(),
+            long: Places::default(),
             quotes: Places::default(),
             again: Places::default(),
             second: Places::default(),
@@ -69,6 +71,8 @@ impl Tally {
     pub(super) fn odd(&mut self, width: usize, line: u64) {
         if width < self.width {
             self.short.add(line);
+        } else {
+            self.long.add(line);
         }
         self.tail = match self.tail {
             (before, first, count) if before == width && count > 0 => (width, first, count + 1),
@@ -109,6 +113,21 @@ impl Tally {
                     self.short.count,
                     if self.short.count == 1 { "row has" } else { "rows have" },
                     self.short.first
+                ),
+            );
+        }
+        if self.long.count > 0 && !second_table {
+            warn(
+                sink,
+                &format!(
+                    "{} more fields than {}, first line {}; when a value holds the delimiter, ask for the file with such values in quotes, else name the right `delimiter` in the format",
+                    if self.long.count == 1 {
+                        "1 row has".to_owned()
+                    } else {
+                        format!("{} rows have", self.long.count)
+                    },
+                    if self.header { "the header" } else { "the table" },
+                    self.long.first
                 ),
             );
         }

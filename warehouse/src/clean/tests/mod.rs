@@ -44,8 +44,8 @@ fn each(column: &str, values: &[&str]) -> Vec<String> {
 #[test]
 fn texts_become_typed_values_or_reasons() {
     let number = "! not a number";
-    let date = "! not a date in any of the formats";
-    let time = "! not a time in any of the formats";
+    let date = "! not a date in any of the formats (`formats: […]` names more)";
+    let time = "! not a time in any of the formats (`formats: […]` names more)";
     let cases: &[(&str, &[(&str, &str)])] = &[
         ("{}", &[(" 张三　", "张三"), ("", ""), ("ＡＢ", "ＡＢ")]),
         (

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 
 use super::limited::{admit, largest, scalar};
 
-/// Values made since the process was last looked at, in bytes.
+/// Bytes of values made between two looks at the process.
 const LOOK: u64 = 4 << 20;
 
 /// The engine's function, bounded.
@@ -59,12 +59,12 @@ impl AggregateUDFImpl for Gathered {
 
     fn accumulator(&self, args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
         let inner = self.inner.accumulator(args)?;
-        Ok(Box::new(One { name: self.name().to_owned(), inner, made: 0 }))
+        Ok(Box::new(One { name: self.name().to_owned(), inner, made: 0, seen: 0 }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
         let inner = self.inner.create_sliding_accumulator(args)?;
-        Ok(Box::new(One { name: self.name().to_owned(), inner, made: 0 }))
+        Ok(Box::new(One { name: self.name().to_owned(), inner, made: 0, seen: 0 }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
@@ -117,7 +117,10 @@ impl AggregateUDFImpl for Gathered {
 struct One {
     name: String,
     inner: Box<dyn Accumulator>,
+    /// Bytes of all values made: a window makes one for each row of a partition.
     made: u64,
+    /// How many of them the last look at the process knew.
+    seen: u64,
 }
 
 impl Accumulator for One {
@@ -145,8 +148,10 @@ impl Accumulator for One {
         let value = self.inner.evaluate()?;
         let bytes = scalar(&value);
         self.made += bytes;
-        let look = if self.made > LOOK { std::mem::take(&mut self.made) } else { 0 };
-        admit(&self.name, bytes, look)?;
+        if self.made - self.seen > LOOK {
+            self.seen = self.made;
+            admit(&self.name, bytes, self.made)?;
+        }
         Ok(value)
     }
 

@@ -2,6 +2,7 @@
 //! is weighed before they make it, and a query that must end does so between slices of a batch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
@@ -25,9 +26,16 @@ use crate::session::running::Running;
 const BATCH: u64 = 16;
 /// Results from this size on ask whether the process has room for them.
 const LARGE: u64 = 1 << 20;
-/// A slow function looks whether its query must end about so often; it begins with few rows.
+/// A function of nothing but constants becomes one when the query is planned, and is copied as often as the plan: so
+/// long may a text be, and so many bytes all of a query.
+const CONSTANT: u64 = 1 << 20;
+const CONSTANTS: u64 = 32 << 20;
+/// A slow function looks whether its query must end about so often; it begins with one row.
 const LOOK: Duration = Duration::from_millis(20);
-const SLICE: usize = 16;
+/// Steps that comparing two texts may take; nothing interrupts them.
+const STEPS: u64 = 100_000_000;
+/// Bytes that functions are about to make, at most twice what they will hold.
+static AHEAD: AtomicU64 = AtomicU64::new(0);
 
 /// The query that functions run for, among its options.
 #[derive(Clone, Debug)]
@@ -78,7 +86,8 @@ pub(super) fn admit(name: &str, largest: u64, total: u64) -> DfResult<()> {
             most >> 20
         ));
     }
-    if total > most.saturating_mul(BATCH) || (total > LARGE && memory::full(total)) {
+    let ahead = || AHEAD.load(Ordering::Relaxed).saturating_add(total);
+    if total > most.saturating_mul(BATCH) || (total > LARGE && memory::full(ahead())) {
         return refuse(format!(
             "{name} would make {} MiB at once, which the server has no room for; make shorter values or select fewer \
              rows and columns",
@@ -86,6 +95,42 @@ pub(super) fn admit(name: &str, largest: u64, total: u64) -> DfResult<()> {
         ));
     }
     Ok(())
+}
+
+/// Errs when a query's constants are more than a plan may hold, or one `text` is.
+fn admit_constant(name: &str, options: &ConfigOptions, text: bool, bytes: u64) -> DfResult<()> {
+    let refuse = |message: String| Err(Error::Exhausted { message }.into_datafusion());
+    if text && bytes > CONSTANT {
+        return refuse(format!(
+            "{name} would make a constant text of {} MiB; at most {} MiB are allowed",
+            bytes >> 20,
+            CONSTANT >> 20
+        ));
+    }
+    let Some(Limited(query)) = options.extensions.get::<Limited>() else { return Ok(()) };
+    if query.constants.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > CONSTANTS {
+        return refuse(format!(
+            "the constants of the query are larger than {} MiB; make shorter ones, or read them from a table",
+            CONSTANTS >> 20
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes that are being made, for as long as that takes.
+struct Making(u64);
+
+impl Making {
+    fn new(bytes: u64) -> Self {
+        AHEAD.fetch_add(bytes, Ordering::Relaxed);
+        Making(bytes)
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        AHEAD.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// How the size of a function's results follows from its arguments.
@@ -113,6 +158,8 @@ enum Growth {
     Sum(u64),
     /// No larger than its arguments, but slow.
     Slow,
+    /// As slow as its two texts are long, multiplied.
+    Distance,
 }
 
 const LIMITED: [(&str, Growth); 40] = [
@@ -143,7 +190,7 @@ const LIMITED: [(&str, Growth); 40] = [
     ("initcap", Growth::Sum(3)),
     ("encode", Growth::Sum(2)),
     ("array_replace_all", Growth::Sum(8)),
-    ("levenshtein", Growth::Slow),
+    ("levenshtein", Growth::Distance),
     ("regexp_like", Growth::Slow),
     ("regexp_match", Growth::Slow),
     ("regexp_count", Growth::Slow),
@@ -211,7 +258,7 @@ impl ScalarUDFImpl for Bounded {
 
     /// What is slow may be written in a faster way; what grows must stay in its bounds.
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> DfResult<ExprSimplifyResult> {
-        if self.growth == Growth::Slow {
+        if matches!(self.growth, Growth::Slow | Growth::Distance) {
             return self.inner.simplify(args, info);
         }
         Ok(ExprSimplifyResult::Original(args))
@@ -224,10 +271,19 @@ impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         check(&args.config_options)?;
         let (largest, total) = self.growth.weigh(&args);
+        // Builders grow by doubling: while they do, they hold more than what they make.
+        let _making = Making::new(total);
         admit(self.name(), largest, total)?;
-        let slow = matches!(self.growth, Growth::Slow | Growth::RegexReplace);
         let arrays = args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_)));
-        if slow && arrays && args.number_rows > SLICE {
+        if !arrays {
+            let text = args.return_field.data_type().is_string();
+            admit_constant(self.name(), &args.config_options, text, largest)?;
+        }
+        if self.growth == Growth::Distance {
+            self.near(&args)?;
+        }
+        let slow = matches!(self.growth, Growth::Slow | Growth::Distance | Growth::RegexReplace);
+        if slow && arrays && args.number_rows > 1 {
             return self.sliced(args);
         }
         self.inner.invoke_with_args(args)
@@ -235,9 +291,26 @@ impl ScalarUDFImpl for Bounded {
 }
 
 impl Bounded {
+    /// Errs when two texts are too long to be compared letter by letter.
+    fn near(&self, args: &ScalarFunctionArgs) -> DfResult<()> {
+        let rows = args.number_rows.max(1);
+        let (one, other) = (Sizes::new(args.args.first(), rows), Sizes::new(args.args.get(1), rows));
+        match (0..rows).map(|row| one.of(row).saturating_mul(other.of(row))).max() {
+            Some(steps) if steps > STEPS => Err(Error::Exhausted {
+                message: format!(
+                    "{} compares each letter of one text with each of the other, and would take {steps} steps for \
+                     one row; at most {STEPS} are allowed: compare the beginnings, `left(text, 1000)`",
+                    self.name()
+                ),
+            }
+            .into_datafusion()),
+            _ => Ok(()),
+        }
+    }
+
     fn sliced(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
         let mut parts: Vec<ArrayRef> = vec![];
-        let (mut from, mut most) = (0, SLICE);
+        let (mut from, mut most) = (0, 1);
         while from < args.number_rows {
             check(&args.config_options)?;
             let started = Instant::now();
@@ -359,7 +432,7 @@ impl Growth {
                         .saturating_mul(times)
                 })
             }
-            Growth::Slow => (0, 0),
+            Growth::Slow | Growth::Distance => (0, 0),
         }
     }
 }

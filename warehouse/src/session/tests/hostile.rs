@@ -75,6 +75,12 @@ async fn results_of_functions_are_bounded() {
         "select cardinality(array_agg(value)) from generate_series(1, 5000000)",
         "select max(length(s)) from (select string_agg(repeat('x', 1000), ',') over () as s from generate_series(1, 20000))",
         "select cardinality(range(timestamp '2026-01-01', timestamp '2027-01-01', interval '1 microsecond'))",
+        // Windows over whole partitions, and the constants of a whole query.
+        "select max(s) from (select sum(value) over () as s from generate_series(1, 100000000))",
+        "select max(length(s)) from (select string_agg(value::text, ',') over (order by value) as s from generate_series(1, 100000))",
+        &format!("select {}''", "length(repeat('x', 1000000)), ".repeat(40)),
+        "select levenshtein(repeat('ab', 500000), repeat('ba', 500000))",
+        "select levenshtein(repeat('a' || value, 10000), repeat('b', 20000)) from generate_series(1, 4)",
         // A constant of some megabytes in each of many rows.
         "select sum(length(x || value)) from (select repeat('x', 15000000) as x, value from generate_series(1, 100000))",
         "select max(x) from (select value, repeat('x', 15000000) as x from generate_series(1, 100000)) group by value % 9000",
@@ -83,6 +89,13 @@ async fn results_of_functions_are_bounded() {
         let error = refused(&house, sql).await;
         assert!(matches!(error, Error::Exhausted { .. }), "{sql}: {error}");
         assert!(started.elapsed() < Duration::from_secs(10), "{sql}");
+    }
+    for sql in [
+        "select regexp_like('a', '(')",
+        "select regexp_like('a' || value, '(a{1000}){1000}') from generate_series(1, 3)",
+    ] {
+        let error = refused(&house, sql).await;
+        assert!(matches!(error, Error::Sql { .. }), "{sql}: {error:?}");
     }
     let analyst = person(Role::Analyst);
     for (sql, expected) in [

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use encoding_rs::Encoding;
 use memchr::memchr;
 
 use super::Body;
@@ -23,10 +24,15 @@ impl<R: Read> Body<R> {
         let header = self.layout.header.as_ref()?;
         let fields = &self.fields.list;
         let (first, raw) = (header.first()?, fields.first()?);
+        let is = |h: &Vec<u8>, f: &Field| {
+            let value = f.value(record, &self.dialect);
+            // Files joined byte by byte keep their marks.
+            value.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&value) == h.as_slice()
+        };
         if raw.len() >= first.len()
-            && raw.value(record, &self.dialect).as_ref() == first.as_slice()
+            && is(first, raw)
             && fields.len() >= header.len()
-            && header.iter().zip(fields).all(|(h, f)| f.value(record, &self.dialect).as_ref() == h.as_slice())
+            && header.iter().zip(fields).all(|(h, f)| is(h, f))
         {
             return Some(Second::Again);
         }
@@ -43,6 +49,24 @@ impl<R: Read> Body<R> {
         (typed >= 2 || typed == self.layout.kinds.len())
             && cells.len() >= 2
             && cells.iter().all(|c| kind(c) == Kind::Text && c.len() <= 60 && seen.insert(c.as_ref()))
+    }
+
+    /// Whether a record of a file in two-byte characters was UTF-8 before it was decoded: files of two encodings were
+    /// joined. The bytes of a line that are whole characters of both, and everyday ones of UTF-8, are no accident.
+    pub(super) fn was_utf8(&self, record: &[u8]) -> bool {
+        if record.is_ascii() || !matches!(self.encoding, "gb18030" | "GBK" | "Big5") {
+            return false;
+        }
+        let (Some(encoding), Ok(text)) =
+            (Encoding::for_label(self.encoding.as_bytes()), std::str::from_utf8(record))
+        else {
+            return false;
+        };
+        let (bytes, _, unmapped) = encoding.encode(text);
+        let Ok(before) = std::str::from_utf8(&bytes) else { return false };
+        let everyday = |c: char| matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ffef}');
+        let foreign = || before.chars().filter(|c| !c.is_ascii());
+        !unmapped && foreign().count() > 1 && foreign().all(everyday)
     }
 
     /// Whether the record behind `bytes` has numbers and times again wherever the table has them. Only then are words

@@ -27,11 +27,8 @@ pub(super) fn is_title(rows: &[Row], at: usize, width: usize) -> bool {
 
 pub(super) fn vote(rows: &[Row], at: usize, width: usize) -> Vote {
     let head = &rows[at];
-    let same_row = |r: &Row| r.cells.iter().zip(&head.cells).all(|(a, b)| a.value == b.value);
-    let data: Vec<&Row> = rows[at + 1..]
-        .iter()
-        .filter(|r| r.width == width && r.cells.len() == head.cells.len() && !same_row(r))
-        .collect();
+    let fits = |r: &&Row| r.width == width && r.cells.len() == head.cells.len();
+    let data: Vec<&Row> = below_header(head, &rows[at + 1..]).into_iter().filter(fits).collect();
     if data.is_empty() {
         let values = head.cells.iter().any(|c| matches!(c.kind, Kind::Number | Kind::Time));
         return if values && !is_sequence(head) { Vote::No } else { Vote::Yes };
@@ -54,6 +51,16 @@ pub(super) fn vote(rows: &[Row], at: usize, width: usize) -> Vote {
         _ if is_sequence(head) => Vote::Yes,
         _ => Vote::No,
     }
+}
+
+/// The rows below a header, without those that are a header again: the same one, or, among rows of values, words of
+/// which one names its column as the header does.
+pub(super) fn below_header<'r>(head: &Row, rows: &'r [Row]) -> Vec<&'r Row> {
+    let worded = |r: &Row| r.cells.iter().all(|c| matches!(c.kind, Kind::Text | Kind::Empty));
+    let shared = |r: &Row| r.cells.iter().zip(&head.cells).filter(|(a, b)| a.value == b.value).count();
+    let others = rows.iter().filter(|r| shared(r) < r.cells.len().max(1));
+    let valued = worded(head) && rows.iter().filter(|r| worded(r)).count() * 2 < rows.len();
+    others.filter(|r| !(valued && worded(r) && shared(r) > 0)).collect()
 }
 
 /// Years, days or months as headings: `区域,2024,2025,2026`.

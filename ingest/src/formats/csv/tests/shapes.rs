@@ -193,6 +193,12 @@ fn undecodable_bytes_cost_their_row() {
     assert_eq!(found.table(), "1|付款一\n2|付款二\n4|ok");
     assert_eq!(found.aside[0].0, 4);
     assert!(found.aside[0].1.contains("C2") && found.aside[0].2.starts_with("3,差"), "{:?}", found.aside);
+    // Lines of another encoding would be other characters.
+    let mut bytes = encoding_rs::GBK.encode("编号,部门\n1,财务部\n2,销售部\n3,研发部\n").0.into_owned();
+    bytes.extend("4,财务二部\n5,ok\n".as_bytes());
+    let found = read(&bytes, json!({}));
+    assert_eq!((found.rows.len(), found.aside.len()), (4, 1), "{found:?}");
+    assert!(found.aside[0].1.contains("the line is UTF-8"), "{found:?}");
     let found = read(b"id,v\n1,caf\xc3\xa9\n2,\xff\n3,\xe5\x90\x8d\xe5\n4,\xe5\x90\x8d\n", json!({}));
     assert_eq!((found.table().as_str(), found.aside.len()), ("1|café\n4|名", 2), "{found:?}");
     // Another encoding altogether is no damage.
@@ -229,4 +235,22 @@ fn wide_and_long_is_refused_or_set_aside() {
     let open = format!("id,v\n1,\"a\n{}", "2,b\n".repeat(5 << 20));
     let found = auto(&open);
     assert_eq!((found.rows.len(), found.aside.len()), (5 << 20, 1));
+}
+
+#[test]
+fn a_header_that_comes_again_in_a_small_file_is_no_data() {
+    let rows = "2026-11-01,100\n2026-11-02,200\n";
+    let found = auto(&format!("day,income\n{rows}day,cost\n2026-11-01,30\n2026-11-02,40\n"));
+    assert_eq!(found.names, ["day", "income"]);
+    assert_eq!((found.rows.len(), found.aside[0].2.as_str()), (4, "day,cost"), "{found:?}");
+    assert!(found.says("a second table"), "{:?}", found.said);
+    let text = format!("day,cost\n{rows}day,income\n{rows}");
+    let sure = read(text.as_bytes(), json!({"header": true}));
+    assert_eq!((sure.rows.len(), sure.aside.len()), (4, 1), "{sure:?}");
+    // Exports joined byte by byte, each with its mark.
+    let found = auto(&format!("day,income\n{rows}\u{feff}day,income\n{rows}"));
+    assert_eq!((found.rows.len(), found.aside.len()), (4, 1), "{found:?}");
+    // Words that repeat in a table of words are its values.
+    let found = auto("name,city\nbob,city\nann,rome\n");
+    assert_eq!(found.rows.len() + usize::from(found.names[0] == "name"), 3, "{found:?}");
 }
