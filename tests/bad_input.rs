@@ -147,3 +147,25 @@ fn a_folder_without_a_project_says_how_to_start_one() {
     let (_, all) = Guanlan::new(folder.path()).fails(&["check"]);
     assert!(all.contains("guanlan.yaml") && all.contains("guanlan init"), "{all}");
 }
+
+/// The kernel of the tables has threads of its own, which must be done before the process ends.
+#[test]
+fn a_check_ends_without_a_panic_however_often_it_runs() {
+    let folder = Folder::new("often");
+    project(&folder);
+    folder.write(
+        "metrics/m.yaml",
+        "title: M\ntable: mart.m\nmeasure: { count: {} }\ntime: at\nunit: count\ndirection: up\n",
+    );
+    folder.write(
+        "models/m.sql",
+        "---\ntitle: M\nrefresh: { full: {} }\n---\nselect id, now() as at from raw.good_rows\n",
+    );
+    let guanlan = Guanlan::new(folder.path());
+    guanlan.ok(&["sync"]);
+    for run in 0..25 {
+        let output = guanlan.run(&["check"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("panic"), "run {run}: {said}");
+    }
+}

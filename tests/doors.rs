@@ -107,9 +107,9 @@ async fn only_own_names_are_answered() {
 async fn an_event_stream_ends_with_its_session() {
     let folder = project();
     let guanlan = Guanlan::new(folder.path());
-    let password = user(&guanlan, "li", "executive");
+    let mut password = user(&guanlan, "li", "executive");
     let served = guanlan.serve().await;
-    for end in ["sign out", "disable"] {
+    for end in ["sign out", "new password", "disable"] {
         let session = served.sign_in("li", &password).await;
         let mut stream = open(
             &served,
@@ -123,6 +123,10 @@ async fn an_event_stream_ends_with_its_session() {
             "sign out" => {
                 let request = session.http.delete(format!("{}/api/session", served.base));
                 assert_eq!(request.header("cookie", &session.cookie).send().await.unwrap().status(), 204);
+            }
+            "new password" => {
+                let given = guanlan.json(&["user", "password", "li"]);
+                password = given["password"].as_str().expect("a password").to_owned();
             }
             _ => drop(guanlan.ok(&["user", "disable", "li"])),
         }

@@ -225,3 +225,35 @@ async fn http_does_over_what_the_command_line_does_and_for_who_may() {
     .await;
     assert!(server.stop(), "SIGTERM ends it well");
 }
+
+#[tokio::test]
+async fn a_model_is_computed_in_full_again_and_plan_says_what_that_costs() {
+    let folder = project("full", "  o: { glob: '*.csv', format: { csv: { delimiter: ',' } }, clean: o }\n");
+    folder.write("cleans/o.yaml", ORDERS);
+    folder.write("models/total.sql", TOTAL);
+    folder.write("drops/a.csv", "id,amount\n1,10\n2,20\n");
+    let guanlan = Guanlan::new(folder.path());
+    guanlan.ok(&["sync"]);
+    assert_eq!(guanlan.number("select total from mart.total"), 30.0);
+    let said = guanlan.ok(&["build", "--full", "total"]);
+    assert!(said.contains("mart.total: computed in full, 1 row"), "{said}");
+    let (code, said) = guanlan.fails(&["build", "--full", "totals"]);
+    assert!(code == 2 && said.contains("did you mean total?"), "{code}: {said}");
+    folder.write("models/total.sql", TOTAL.replace("sum(amount)", "max(amount)"));
+    let plan = guanlan.run(&["plan"]);
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(plan.contains("total"), "{plan}");
+    let user = |name: &str, role: &str| {
+        let added = guanlan.json(&["user", "add", name, "--role", role]);
+        added["password"].as_str().expect("a password").to_owned()
+    };
+    let (root, boss) = (user("root", "admin"), user("boss", "executive"));
+    let server = guanlan.serve().await;
+    let (admin, executive) = (server.sign_in("root", &root).await, server.sign_in("boss", &boss).await);
+    assert_eq!(executive.try_post("/api/models/total/build", json!({"full": true})).await.0, 403);
+    let built = admin.post("/api/models/total/build", json!({"full": true})).await;
+    assert_eq!((&built["full"], &built["published"]), (&json!(true), &json!(true)), "{built}");
+    let models = admin.get("/api/models").await;
+    assert_eq!(models[0]["name"], "total", "{models}");
+    assert_eq!(admin.try_post("/api/models/totals/build", json!({"full": true})).await.0, 404);
+}

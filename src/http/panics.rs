@@ -26,3 +26,30 @@ fn told(panic: &(dyn Any + Send), id: &str) -> Refusal {
     refusal.detail = format!("the server's log has the cause under {id}");
     refusal
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use axum::{Router, middleware};
+    use store::ManualClock;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_with_an_id_and_not_with_its_words() {
+        let clock: SharedClock = Arc::new(ManualClock::new("2026-03-02T01:00:00Z".parse().unwrap(), 7));
+        async fn fails() -> &'static str {
+            panic!("a secret of {}", "the program")
+        }
+        let app = Router::new().route("/", get(fails)).layer(middleware::from_fn_with_state(clock, answered));
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("the server's log has the cause under") && !text.contains("secret"), "{text}");
+    }
+}

@@ -158,7 +158,7 @@ impl Listing {
                 }
                 continue;
             }
-            if kind == Kind::Model && meta.is_symlink() && !name.contains('.') {
+            if meta.is_symlink() && !name.contains('.') {
                 self.linked(&inside);
                 continue;
             }

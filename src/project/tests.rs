@@ -692,6 +692,7 @@ fn nothing_outside_of_the_project_is_read() {
     let dir = &folder.0;
     symlink(outside.join("secret.sql"), dir.join("models/secret.sql")).unwrap();
     symlink(&outside, dir.join("models/more")).unwrap();
+    symlink(&outside, dir.join("metrics/more")).unwrap();
     symlink("/dev/zero", dir.join("dashboards/zero.yaml")).unwrap();
     // A good definition that becomes a link keeps its last good version.
     fs::rename(dir.join("metrics/revenue.yaml"), outside.join("revenue.yaml")).unwrap();
@@ -700,9 +701,14 @@ fn nothing_outside_of_the_project_is_read() {
     fs::rename(dir.join("rules"), outside.join("rules")).unwrap();
     symlink(outside.join("rules"), dir.join("rules")).unwrap();
     for loaded in [loader.load().unwrap(), folder.loader().load().unwrap()] {
-        for file in
-            ["models/secret.sql", "models/more", "dashboards/zero.yaml", "metrics/revenue.yaml", "rules"]
-        {
+        for file in [
+            "models/secret.sql",
+            "models/more",
+            "metrics/more",
+            "dashboards/zero.yaml",
+            "metrics/revenue.yaml",
+            "rules",
+        ] {
             let found = loaded.findings.iter().find(|f| f.file == file);
             assert!(
                 found.is_some_and(|f| f.is_error() && f.message.contains("link")),

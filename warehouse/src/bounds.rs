@@ -1,14 +1,14 @@
 //! How large a text of SQL may be. Told from its tokens, in a loop, before anything parses, walks, plans or drops
 //! what it means: all of these recurse as deep as the text nests and its operators stand in a row.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
+mod expansion;
+#[cfg(test)]
+mod tests;
 
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+pub(crate) use expansion::expanded;
 use store::{Problem, limits};
 
 /// A statement may be made of several expressions as large as one may be.
@@ -17,10 +17,6 @@ const EXPRESSIONS: usize = 5;
 const ROW: usize = 4;
 /// Values in lists of nothing but values, which cost no depth.
 const LISTED: usize = 20_000;
-/// Tables of a statement with every common table expression counted where it is used: planners write it out there.
-const RELATIONS: u64 = 500;
-/// Columns of all CUBEs together: each doubles the groups.
-const CUBED: usize = 10;
 /// Values of each row of a type that takes as many as it says, empty ones too.
 const FIXED: u64 = 65_536;
 /// Stack for work that recurses as deep as a bounded text may nest.
@@ -354,179 +350,4 @@ fn list(tokens: &[TokenWithSpan], open: usize) -> Option<(usize, usize)> {
         }
     }
     None
-}
-
-/// Refuses a parsed statement that a planner would write out to many times its size.
-///
-/// # Errors
-/// Says what grows and what to do.
-pub(crate) fn expanded(statement: &Statement) -> Result<(), Problem> {
-    match statement {
-        Statement::Statement(inner) => match inner.visit(&mut Expansion::default()) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(problem) => Err(problem),
-        },
-        Statement::Explain(explain) => expanded(&explain.statement),
-        _ => Ok(()),
-    }
-}
-
-/// Counts relations with each common table expression written out where it is named.
-#[derive(Default)]
-struct Expansion {
-    queries: Vec<Open>,
-    cubed: usize,
-}
-
-/// A query that is being walked.
-#[derive(Default)]
-struct Open {
-    relations: u64,
-    /// Its common table expressions: those still to be walked, in order, and the sizes of those that were.
-    ahead: VecDeque<String>,
-    known: BTreeMap<String, u64>,
-}
-
-impl Visitor for Expansion {
-    type Break = Problem;
-
-    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<Problem> {
-        let names = query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| name(&cte.alias.name));
-        self.queries.push(Open { ahead: names.collect(), ..Open::default() });
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &ast::Query) -> ControlFlow<Problem> {
-        let Some(closed) = self.queries.pop() else { return ControlFlow::Continue(()) };
-        let size = closed.relations.max(1);
-        if let Some(around) = self.queries.last_mut() {
-            match around.ahead.pop_front() {
-                Some(name) => drop(around.known.insert(name, size)),
-                None => around.relations = around.relations.saturating_add(size),
-            }
-        }
-        if size <= RELATIONS {
-            return ControlFlow::Continue(());
-        }
-        ControlFlow::Break(
-            Problem::new(format!(
-                "the SQL reads more than {RELATIONS} tables once its WITH parts are written out"
-            ))
-            .hint("build the parts as models, so that each is computed once"),
-        )
-    }
-
-    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<Problem> {
-        let size = match factor {
-            ast::TableFactor::Table { name: table, .. } => match table.0.as_slice() {
-                [ast::ObjectNamePart::Identifier(only)] => {
-                    let wanted = name(only);
-                    self.queries.iter().rev().find_map(|q| q.known.get(&wanted).copied()).unwrap_or(1)
-                }
-                _ => 1,
-            },
-            _ => 0,
-        };
-        if let Some(query) = self.queries.last_mut() {
-            query.relations = query.relations.saturating_add(size);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Problem> {
-        if let ast::Expr::Cube(columns) = expr {
-            self.cubed += columns.len();
-        }
-        if self.cubed > CUBED {
-            return ControlFlow::Break(
-                Problem::new(format!("CUBE over more than {CUBED} columns makes too many groups"))
-                    .hint("name the groups that are wanted with GROUPING SETS"),
-            );
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn name(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(sql: &str) -> String {
-        bounded(sql).expect_err(&sql[..sql.len().min(60)]).message
-    }
-
-    #[test]
-    fn rows_of_operators_and_nesting_are_bounded() {
-        let many = |one: &str, n: usize| one.repeat(n);
-        for sql in [
-            format!("select {}1", many("1+", 2_000)),
-            format!("select {}1", many("1+", 120_000)),
-            format!("select 1 where 1=0{}", many(" or 1=2", 20_000)),
-            format!("select {}true", many("not ", 5_000)),
-            format!("select {}1", many("- ", 5_000)),
-            format!("select {}1{}", many("(", 200), many(")", 200)),
-            format!("select {}1{}", many("abs(", 200), many(")", 200)),
-            format!("select {}1{}", many("[", 200), many("]", 200)),
-            format!("select {}1{}", many("case when true then ", 200), many(" end", 200)),
-            format!("select 1{}", many(" union all select 1", 1_000)),
-            format!("select 1 from t{}", many(" join t on true", 1_000)),
-            format!("select 1 from t{}", many(", t", 1_000)),
-            format!("select * from {}t{}", many("(select * from ", 200), many(")", 200)),
-            format!("select 1{}", many("::int", 5_000)),
-            format!("select a{}", many("[1]", 5_000)),
-            format!("select cast(null as int{})", many("[]", 2_000)),
-            format!("select null::int{}", many("[ ]", 50_000)),
-            format!("select arrow_cast(1, '{}Int32{}')", many("List(", 200), many(")", 200)),
-            format!("select arrow_cast(1, $${}Int32{}$$)", many("List(", 200), many(")", 200)),
-            "select arrow_cast(null, 'FixedSizeList(2147483647, Int64)')".into(),
-            "select arrow_cast(null, 'List(FixedSizeBinary(99999999999))')".into(),
-            format!("select a{}", many(".b", 5_000)),
-            format!("select 1{}", many(" is null", 5_000)),
-            format!("select {}1", many("interval ", 5_000)),
-            format!("select a{}", many(" at time zone 'x'", 5_000)),
-            format!("select {}", many("a, ", 20_000)),
-            format!("select 1 in ({}1)", many("1,", 100_000)),
-        ] {
-            refused(&sql);
-        }
-        assert!(refused(&many(" ", 300 << 10)).contains("KiB"));
-        let problem = bounded(&format!("select\n  {}1", many("1+", 2_000))).unwrap_err();
-        assert_eq!(problem.at.unwrap().0, 2);
-    }
-
-    #[test]
-    fn what_people_write_passes() {
-        let list: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
-        let wide: Vec<String> =
-            (0..300).map(|n| format!("cast(t.column_{n} as decimal(18, 2)) as c{n}")).collect();
-        let alternatives = vec!["(a = 1 and b = 'x')"; 100].join(" or ");
-        for sql in [
-            format!("select 1 in ({})", list.join(",")),
-            format!("select * from t where id in ('{}')", list.join("', '")),
-            format!("select * from (values ({})) v(a)", list.join("), (")),
-            format!("select {} from mart.t t where {alternatives}", wide.join(", ")),
-            vec!["select a, b from t"; 50].join(" union all "),
-            "select arrow_cast(x, 'FixedSizeList(3, Float32)'), 'a (b (c))', e'(', array[[1, 2], [3]]".into(),
-            format!("select {}1{}", "coalesce(a, ".repeat(40), ")".repeat(40)),
-        ] {
-            bounded(&sql).unwrap_or_else(|p| panic!("{}: {}", &sql[..40], p.message));
-        }
-    }
-
-    #[test]
-    fn parts_that_double_are_counted_where_they_are_used() {
-        let mut sql = "with t0 as (select 1 as x)".to_owned();
-        for n in 1..30 {
-            sql += &format!(", t{n} as (select a.x from t{} a, t{} b)", n - 1, n - 1);
-        }
-        let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap());
-        assert!(check(&format!("{sql} select * from t29")).is_err());
-        assert!(check("with a as (select * from t), b as (select * from a, a) select * from b, b").is_ok());
-        assert!(check(&format!("explain {sql} select * from t29")).is_err());
-        assert!(check("select 1 from t group by cube(a, b, c, d, e, f, g, h, i, j, k)").is_err());
-    }
 }

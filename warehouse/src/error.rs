@@ -178,6 +178,9 @@ fn exhausted(message: &str) -> Error {
 }
 
 fn sql(message: String) -> Error {
+    // A setting of the engine, which nobody can set here.
+    let message =
+        message.replace(" or disable the datafusion.sql_parser.enable_ident_normalization configuration", "");
     let message = message
         .trim_start_matches("Error during planning: ")
         .trim_start_matches("Execution error: ")

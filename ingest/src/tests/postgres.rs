@@ -16,7 +16,7 @@ async fn postgres_lands_every_type_resumes_anywhere_and_explains_refusals() {
     let house = House::new().await;
     let url = format!("postgres://postgres:se%25cret@127.0.0.1:{}/postgres", server.port);
     house.folder.write("pg.url", format!("{url}\n"));
-    let mut db = PgConnection::connect(&url).await.unwrap();
+    let mut db = connected(&url).await;
     types(&house, &mut db).await;
     ties(&house, &mut db, &url).await;
     changes(&house, &mut db).await;
@@ -28,6 +28,17 @@ async fn postgres_lands_every_type_resumes_anywhere_and_explains_refusals() {
     other_encodings(&house, &mut db, server.port).await;
     encrypted(&house, &mut db).await;
     refusals(&house, server.port, &mut db).await;
+}
+
+/// The first connection: a server that listens may still be starting.
+async fn connected(url: &str) -> PgConnection {
+    for _ in 0..300 {
+        match PgConnection::connect(url).await {
+            Ok(db) => return db,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+    panic!("PostgreSQL does not answer at {url}");
 }
 
 /// What has no place in a cell is told by column, count and first place; infinity is not unknown.

@@ -132,3 +132,52 @@ async fn a_server_that_asks_for_a_clear_password_does_not_get_it() {
     let _ = sync(json!("off"), &url).await;
     assert!(String::from_utf8_lossy(&given.lock().unwrap()).contains("topsecret"));
 }
+
+/// A MySQL server without TLS that asks for the password in clear, whatever was agreed.
+async fn rogue_mysql() -> (u16, Arc<std::sync::Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let given = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = given.clone();
+    let packet = |number: u8, body: &[u8]| [&[body.len() as u8, 0, 0, number], body].concat();
+    // Protocol 4.1 with plugins, and nothing of TLS.
+    let (low, high) = (0x8200u16.to_le_bytes(), 0x0008u16.to_le_bytes());
+    let greeting = [
+        b"\x0a8.0.0\0\x01\0\0\0abcdefgh\0".as_slice(),
+        &low,
+        b"\x2d\x02\0",
+        &high,
+        b"\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0mysql_native_password\0",
+    ]
+    .concat();
+    let (greeting, switch) = (packet(0, &greeting), packet(2, b"\xfemysql_clear_password\0"));
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut said = [0u8; 1000];
+            let _ = socket.write_all(&greeting).await;
+            for _ in 0..2 {
+                let n = socket.read(&mut said).await.unwrap_or(0);
+                kept.lock().unwrap().extend_from_slice(&said[..n]);
+                let _ = socket.write_all(&switch).await;
+            }
+        }
+    });
+    (port, given)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mysql_server_that_asks_for_a_clear_password_does_not_get_it() {
+    let house = House::new().await;
+    let (port, given) = rogue_mysql().await;
+    house.folder.write("url", format!("mysql://u:topsecret@127.0.0.1:{port}/db"));
+    for tls in [Value::Null, json!("verify"), json!("unverified")] {
+        let spec = spec(
+            json!({"kind": {"mysql": {"url": "file:url", "tls": tls}}, "streams": {"t": {"table": "t"}}}),
+        );
+        let error = house.sync_one(&spec).await.error.unwrap().to_string();
+        assert!(!error.contains("topsecret"), "{tls}: {error}");
+    }
+    let given = given.lock().unwrap();
+    assert!(!String::from_utf8_lossy(&given).contains("topsecret"), "{given:?}");
+    assert!(given.contains(&b'u'), "it was called");
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use store::Timestamp;
 
 use super::Period;
@@ -62,11 +62,30 @@ impl MetricQuery {
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     pub dimension: String,
-    /// Values as answers write them, or as people do (`TRUE`, `1.50`, `2026/1/5`); None is "no value".
+    /// Values as answers write them, or as people do (`TRUE`, `1.50`, `2026/1/5`); None is "no value". Numbers and
+    /// booleans of JSON are taken as they are written.
+    #[serde(deserialize_with = "texts")]
     pub values: Vec<Option<String>>,
     /// True: rows with these values are left out (rows without a value stay, unless None is among them).
     #[serde(default)]
     pub exclude: bool,
+}
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Option<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Text(String),
+        Bool(bool),
+        Number(serde_json::Number),
+    }
+    let values = Vec::<Option<Value>>::deserialize(from)?;
+    let text = |value| match value {
+        Value::Text(text) => text,
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+    };
+    Ok(values.into_iter().map(|value| value.map(text)).collect())
 }
 
 /// Length of a time bucket in the site's zone; weeks start on the site's first weekday.

@@ -213,3 +213,14 @@ async fn series_are_ranked_by_their_value_over_the_range() {
         assert!(found.rows.iter().all(|row| row.by[0].as_deref() == Some("B")), "{order:?}");
     }
 }
+
+#[test]
+fn values_of_a_filter_may_be_numbers_and_booleans_of_json() {
+    let filter: Filter =
+        serde_json::from_value(serde_json::json!({"dimension": "n", "values": [1, 2.5, true, "x", null]}))
+            .unwrap();
+    let values: Vec<Option<&str>> = filter.values.iter().map(Option::as_deref).collect();
+    assert_eq!(values, [Some("1"), Some("2.5"), Some("true"), Some("x"), None]);
+    let text = r#"{"dimension": "n", "values": [[1]]}"#;
+    assert!(serde_json::from_str::<Filter>(text).is_err());
+}

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{
     Signature,
 };
 
-use super::limited::{admit, largest, scalar};
+use super::admission::admit;
+use super::sizes::{largest, scalar};
 
 /// Bytes of values made between two looks at the process.
 const LOOK: u64 = 4 << 20;

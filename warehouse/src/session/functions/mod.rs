@@ -1,10 +1,13 @@
 //! SQL functions of the house: time comes from the Clock, days from the site's calendar; functions of the engine are
 //! bounded, and those of other databases are there under their names.
 
+mod admission;
 mod gathered;
+mod growth;
 mod limited;
 mod operators;
 mod portable;
+mod sizes;
 mod spread;
 mod sum;
 
@@ -28,7 +31,7 @@ use store::{SharedClock, Timestamp, from_micros, micros};
 
 use crate::calendar::Calendar;
 
-pub(crate) use limited::Limited;
+pub(crate) use admission::Limited;
 pub(crate) use spread::LongConstants;
 
 /// Puts the bounded functions of the engine and those of other databases into a state. What the state plans then is
@@ -258,7 +261,7 @@ impl ScalarUDFImpl for Dated {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        limited::check(&args.config_options)?;
+        admission::check(&args.config_options)?;
         let scalar = args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let calendar = &self.calendar;

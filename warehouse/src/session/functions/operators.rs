@@ -16,7 +16,8 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr_common::datum::apply;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::limited::{admit, bytes, check, scalar};
+use super::admission::{admit, check};
+use super::sizes::{bytes, scalar};
 
 /// Plans the operators as functions. Comes after the planners of the engine, which take lists.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use super::limited::{admit, check, scalar};
+use super::admission::{admit, check};
+use super::sizes::scalar;
 
 /// Constants from this size on are looked at.
 const LONG: u64 = 128;

@@ -254,7 +254,7 @@ async fn time_in_sql_is_the_clocks() {
         assert_eq!(house.lines(sql).await, std::slice::from_ref(&now), "{sql}");
     }
     house.clock.set("2026-03-02T16:30:00Z".parse().unwrap());
-    for sql in ["select current_date", "select current_date()", "select today()"] {
+    for sql in ["select current_date", "select current_date()", "select today()", "select curdate()"] {
         assert_eq!(house.lines(sql).await, ["2026-03-03"], "{sql}");
     }
     assert!(lines_of(&house.warehouse, "select current_time").await.is_err());

@@ -136,9 +136,13 @@ async fn hints_say_what_is_meant_not_what_is_spelt_alike() {
         ("select eomonth(date '2026-01-01')", "`eomonth`", "last_day"),
         ("select countif(true)", "`countif`", "filter (where"),
         ("select * from mart.ordrs", "table mart.ordrs was not found", "mart.orders"),
+        ("select id in (select 1) from mart.orders", "IN (SELECT …) is answered in WHERE only", "left join"),
+        ("select sum(true)", "sum cannot take an argument of type Boolean", "cast"),
+        ("select amount from (select 1 as \"Amount\")", "case sensitive", "double quotes"),
     ] {
         let error = ask(&house, &person(Role::Analyst), sql).await.unwrap_err().to_string();
         assert!(error.contains(message) && error.contains(hint), "{sql}: {error}");
+        assert!(!error.contains("datafusion."), "{sql}: {error}");
     }
     let error = ask(&house, &person(Role::Analyst), "select fnord(1)").await.unwrap_err().to_string();
     assert!(error.contains("fnord") && !error.contains("did you mean"), "{error}");

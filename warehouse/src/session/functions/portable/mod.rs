@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 
 use self::moment::{Moments, Unit};
 use self::pattern::Pattern;
-use super::limited::{admit, check};
+use super::admission::{admit, check};
 use super::{Site, days};
 
 /// All of them; `engine` finds those of the engine that some of them build on.
