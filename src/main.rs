@@ -1,5 +1,7 @@
 //! The one binary. Exit codes: 0 done, 1 it failed, 2 the call or the project is wrong, 3 done but rows were set aside.
 
+mod last_resort;
+
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;

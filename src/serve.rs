@@ -38,6 +38,8 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener) -> Result<()> {
     let stopping = platform.stopping.clone();
+    // Before there are threads: a certificate that cannot be read is an error, not a half-started server.
+    let answering = answer(platform.clone(), listener)?;
     let doors = doors()?;
     doors.spawn({
         let stopping = stopping.clone();
@@ -63,7 +65,7 @@ pub async fn run(platform: Arc<Platform>, loader: Loader, listener: TcpListener)
     let bridges = tokio::spawn(bridge(platform.clone()));
     let keeper = tokio::spawn(keep_schedules(platform.clone()));
 
-    let served = doors.spawn(answer(platform.clone(), listener)?);
+    let served = doors.spawn(answering);
     let served = tokio::select! {
         served = served => served.context("the HTTP server ended"),
         () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => {

@@ -14,7 +14,7 @@ use crate::platform::Platform;
 pub struct Standing {
     /// Sources whose latest read failed.
     pub sources: Vec<SourceState>,
-    /// Rules and channels that do not do their work.
+    /// Rules, channels, models and definitions that do not do their work.
     pub troubles: Vec<Trouble>,
 }
 
@@ -43,7 +43,30 @@ impl Platform {
         let live = self.project();
         let states = self.ingest.states(&live.project.sources).await?;
         let sources = states.into_iter().filter(SourceState::is_failing).collect();
-        Ok(Standing { sources, troubles: self.troubles().await? })
+        let mut troubles = self.troubles().await?;
+        troubles.extend(self.broken().await?);
+        Ok(Standing { sources, troubles })
+    }
+
+    /// Models that keep an older version because their last build failed, and definitions that are not in force.
+    async fn broken(&self) -> Result<Vec<Trouble>> {
+        let live = self.project();
+        let failed = self.warehouse.failed_builds().await?;
+        let models = failed.into_iter().filter(|(name, _)| live.project.models.contains_key(name)).map(
+            |(name, state)| Trouble {
+                what: "model.failing",
+                name,
+                since: Some(state.at),
+                message: state.message,
+            },
+        );
+        let definitions = live.findings.iter().filter(|finding| finding.is_error()).map(|finding| Trouble {
+            what: "definition.broken",
+            name: finding.file.clone(),
+            since: None,
+            message: finding.message.clone(),
+        });
+        Ok(models.chain(definitions).collect())
     }
 
     /// Rules that cannot be evaluated or are late, channels that are closed, fail or gave messages up.

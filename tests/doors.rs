@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Folder, Guanlan, Served, free_port};
+use crate::support::{Folder, Guanlan, Served, free_port, wait_for};
 
 const SITE: &str = "site: { name: Test, timezone: Asia/Shanghai, locale: en }\n";
 
@@ -250,4 +250,70 @@ async fn health_tells_of_sources_that_fail_without_their_names() {
     assert!(!text.contains("gone"), "{text}");
     let status = served.sign_in("boss", &password).await.get("/api/status").await;
     assert_eq!(status["sources"][0]["source"], "gone", "{status}");
+}
+
+/// Statements whose memory nobody accounts for, each of which once ended the process under these limits.
+#[tokio::test]
+async fn memory_that_a_query_cannot_have_ends_the_query() {
+    let folder = project();
+    let guanlan = Guanlan::new(folder.path()).limit("-v 2621440").limit("-n 256");
+    let password = user(&guanlan, "ana", "analyst");
+    let mut served = guanlan.serve().await;
+    let ana = served.sign_in("ana", &password).await;
+    let series = "generate_series(1, 8192)";
+    let big = "(select arrow_cast(repeat('x', 1000000 + value), 'LargeUtf8') t from generate_series(1, 2))";
+    let tall = "case when value > 1 then repeat('x', 200000) else repeat('y', 200000) end";
+    for sql in [
+        format!("select max(a.t || b.value) from (select repeat('x', 200000 + value) t from generate_series(1, 2)) a, {series} b"),
+        format!("select max(a.t) from {big} a, {series} b"),
+        format!("select max(t) from (select t, unnest(range(0, 10000)) u from {big})"),
+        "select array_repeat(arrow_cast(repeat('x', 1000000 + value), 'LargeBinary'), 10000) from generate_series(1, 1)".into(),
+        format!("select count(*) from {series} where length({tall}) > 5"),
+        format!("select value from {series} order by {tall} limit 1"),
+        "select array_replace_all(array_resize(make_array(''), 30000, ''), '', repeat('x', 100000))".into(),
+        "select max(length(array_to_string(array_resize(make_array(nullif('a', 'a')), 100000 + value), ',', repeat('x', 100000)))) from generate_series(1, 2)".into(),
+        format!("select max(length(m)) from (select max(t) over (order by v) m from (select value v, case when value = 1 then repeat('x', 1000000 + value) else 'a' end t from {series}))"),
+        format!("select a.t, b.value from (select arrow_cast(repeat('x', 1000000 + value), 'Dictionary(Int32, Utf8)') t from generate_series(1, 1)) a, {series} b"),
+        "select max(s) from (select sum(value) over () s from generate_series(1, 100000000))".into(),
+    ] {
+        let (status, said) = ana.try_post("/api/sql", json!({"sql": sql, "limit": 100})).await;
+        assert!((200..500).contains(&status), "{sql}: {status} {said}");
+        assert!(served.runs(), "{sql}: {}", served.log());
+        assert!(served.healthy().await, "{sql}");
+        let ana = &ana;
+        wait_for("memory for others", Duration::from_secs(20), || async move {
+            ana.try_post("/api/sql", json!({"sql": "select 1"})).await.0 == 200
+        })
+        .await;
+    }
+    assert!(served.stop(), "it ends well");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_is_told_before_anything_is_served() {
+    let folder = project();
+    folder.write("guanlan.yaml", format!("{SITE}tls: {{ certificate: nope.pem, key: nope.key }}\n"));
+    let (code, said) = Guanlan::new(folder.path()).fails(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(code == 2 && said.contains("tls.certificate") && said.contains("nope.pem"), "{code}: {said}");
+    assert!(!said.contains("panic") && !said.contains("serves"), "{said}");
+}
+
+#[tokio::test]
+async fn health_tells_of_models_and_definitions_that_are_not_in_force() {
+    let folder = project();
+    folder.write("sources/x.yaml", "title: X\nkind: { files: { path: drops } }\nstreams:\n  o: { glob: '*.csv', format: { csv: { delimiter: ',' } } }\n");
+    folder.write("drops/a.csv", "id,n\n1,10\n2,20\n");
+    folder.write("models/bad.sql", "---\ntitle: B\nrefresh: { full: {} }\n---\nselect 1 / (cast(id as bigint) - cast(id as bigint)) as q from raw.x_o\n");
+    let guanlan = Guanlan::new(folder.path());
+    let _ = guanlan.run(&["sync"]);
+    folder.write("metrics/broken.yaml", "title: M\ntabel: raw.x_o\n");
+    let password = user(&guanlan, "root", "admin");
+    let served = guanlan.serve().await;
+    let root = served.sign_in("root", &password).await;
+    let health = root.get("/health").await;
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert_eq!(health["reasons"]["model.failing"], 1, "{health}");
+    assert!(health["reasons"]["definition.broken"].as_u64() >= Some(1), "{health}");
+    let models = root.get("/api/models").await;
+    assert!(models[0]["failed"]["message"].as_str().is_some_and(|m| m.contains("ivide by zero")), "{models}");
 }

@@ -254,6 +254,6 @@ async fn a_model_is_computed_in_full_again_and_plan_says_what_that_costs() {
     let built = admin.post("/api/models/total/build", json!({"full": true})).await;
     assert_eq!((&built["full"], &built["published"]), (&json!(true), &json!(true)), "{built}");
     let models = admin.get("/api/models").await;
-    assert_eq!(models[0]["name"], "total", "{models}");
+    assert_eq!(models[0]["model"], "total", "{models}");
     assert_eq!(admin.try_post("/api/models/totals/build", json!({"full": true})).await.0, 404);
 }

@@ -4,7 +4,8 @@ use store::{Column, SystemQuery};
 
 pub(crate) const ROOM: &str = "access";
 
-pub(crate) const STEPS: [&str; 1] = ["
+pub(crate) const STEPS: [&str; 2] = [
+    "
 CREATE TABLE users (
   name TEXT PRIMARY KEY, display TEXT NOT NULL, roles TEXT NOT NULL, locale TEXT,
   password_hash TEXT NOT NULL, disabled BIGINT NOT NULL, created_at BIGINT NOT NULL,
@@ -18,7 +19,9 @@ CREATE INDEX login_failures_subject ON login_failures (subject, failed_at);
 CREATE TABLE audit (
   seq BIGINT PRIMARY KEY, at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL,
   outcome TEXT NOT NULL, detail TEXT NOT NULL, ip TEXT NOT NULL, hash TEXT NOT NULL);
-"];
+",
+    "CREATE INDEX audit_actor ON audit (actor, action, at);",
+];
 
 /// Tables of the zone `system` that this room fills: name, columns, query on the metadata database. Newest rows
 /// first: a reader sees only so many.

@@ -90,6 +90,16 @@ fn rows(spec: &DashboardSpec, found: &mut Vec<Problem>) {
                 .hint("rows: [ [ {kpi: {metric: orders}}, {line: {metric: orders}} ] ]"),
         );
     }
+    let (tiles, most) = (spec.rows.iter().map(Vec::len).sum::<usize>(), limits().tiles);
+    if tiles > most {
+        found.push(
+            Problem::new(format!(
+                "the page has {tiles} tiles; at most {most} are answered (`limits: {{ tiles: … }}`)"
+            ))
+            .at_key("rows")
+            .hint("split it into several pages"),
+        );
+    }
     for (index, tiles) in spec.rows.iter().enumerate() {
         let given: u32 = tiles.iter().filter_map(|t| t.frame().width).map(u32::from).sum();
         if given > u32::from(PAGE_WIDTH) {

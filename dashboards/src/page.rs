@@ -192,6 +192,15 @@ fn bounded(ask: &PageAsk) -> Result<(), Error> {
 
 fn wanted<'a>(spec: &'a DashboardSpec, ask: &PageAsk) -> Result<Vec<Placed<'a>>, Error> {
     let mut placed = spec.placed();
+    let most = limits().tiles;
+    if placed.len() > most {
+        return Err(Error::Ask {
+            message: format!(
+                "the page has {} tiles; at most {most} are answered: split it into several pages",
+                placed.len()
+            ),
+        });
+    }
     let Some(ids) = &ask.tiles else { return Ok(placed) };
     let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
     if let Some(unknown) = ids.iter().find(|id| placed.iter().all(|p| p.id != ***id)) {

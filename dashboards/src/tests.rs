@@ -413,3 +413,14 @@ async fn no_value_is_a_value_to_filter_by_and_too_many_are_refused() {
         assert!(matches!(answer, Err(Error::Ask { .. })), "refused before any tile asks");
     }
 }
+
+#[tokio::test]
+async fn a_page_of_thousands_of_tiles_is_refused() {
+    let site = Site::open("tiles").await;
+    let row: Vec<Value> = vec![json!({"kpi": {"metric": "revenue"}}); 3];
+    let page = spec(json!(vec![row; 67]));
+    let said: Vec<String> = check(&page, &metrics()).iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|said| said.contains("201 tiles; at most 200")), "{said:?}");
+    let answer = site.dashboards.answer(&admin(), &page, &PageAsk::default()).await;
+    assert!(matches!(answer, Err(Error::Ask { .. })));
+}

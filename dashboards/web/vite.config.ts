@@ -21,7 +21,7 @@ export default defineConfig({
           groups: [
             {
               name: 'core',
-              test: /node_modules\/(svelte|esm-env|clsx|@tanstack(?!.*infinite))\/|src\/(lib\/(?!cells|rows)[^/]+|ui\/(?!ResultGrid|Yaml|window|Dialog)[^/]+|api\/[^/]+|lib\/words\/index|pages\/shell\/(?!Palette|Keys)[^/]+|pages\/dashboards\/(ViewBar|load)|pages\/routes)\.(ts|svelte)|@lucide\/svelte\/dist\/(Icon|defaultAttributes|context)/,
+              test: /node_modules\/(svelte|esm-env|clsx|@tanstack(?!.*infinite))\/|src\/(lib\/(?!cells|rows|types|schedule)[^/]+|ui\/(?!ResultGrid|Yaml|window|Dialog)[^/]+|api\/[^/]+|lib\/words\/index|pages\/shell\/(?!Palette|Keys)[^/]+|pages\/dashboards\/(ViewBar|load)|pages\/routes)\.(ts|svelte)|@lucide\/svelte\/dist\/(Icon|defaultAttributes|context)/,
             },
           ],
         },

@@ -66,6 +66,9 @@ pub async fn serve(project: &Path, listen: Option<String>, output: &Output) -> R
     tell(&loaded);
     let address = listen.unwrap_or_else(|| loaded.project.config.listen.clone());
     loaded.project.config.may_listen(&address).map_err(Wrong)?;
+    if let Some(tls) = &loaded.project.config.tls {
+        tls.acceptor(&loaded.project.dir).map_err(|error| Wrong(error.to_string()))?;
+    }
     let listener = serve::bind(&address).await?;
     let platform = Platform::open(loaded, clock, Purpose::Work, None).await?;
     first_user(&platform, output).await?;

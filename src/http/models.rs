@@ -10,15 +10,20 @@ use super::{App, Caller, Refusal};
 use crate::flow::Happened;
 
 /// `GET /api/models`: every model with whether it is due, whether that computes every row, and what its last
-/// builds took.
+/// builds took; `failed` where the last one did.
 pub async fn list(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let live = app.project();
+    let failed = app.warehouse.failed_builds().await?;
     let mut rows = Vec::new();
     for name in live.project.models.keys() {
-        match app.warehouse.due(name).await {
-            Ok(due) => rows.push(json!(due)),
-            Err(error) => rows.push(json!({"model": name, "error": error.to_string()})),
+        let mut row = match app.warehouse.due(name).await {
+            Ok(due) => json!(due),
+            Err(error) => json!({"model": name, "error": error.to_string()}),
+        };
+        if let Some(state) = failed.get(name) {
+            row["failed"] = json!({"at": state.at, "message": state.message});
         }
+        rows.push(row);
     }
     Ok(Json(rows.into()))
 }

@@ -1,5 +1,6 @@
 //! One finding about a file of the project, and how a terminal shows it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -101,6 +102,22 @@ impl Finding {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The line as it may be shown: nothing behind the place where a secret stands, no password of an address.
+    fn shown<'l>(&self, line: &'l str) -> Cow<'l, str> {
+        if self.message.contains(store::SECRET_HERE) {
+            let before: String = line.chars().take(self.column - 1).collect();
+            // The place may be that of the key, or of the whole file.
+            let before = before.rsplit_once("://").map_or(before.as_str(), |(before, _)| before).to_owned();
+            return Cow::Owned(format!("{before}…"));
+        }
+        let Some((before, rest)) = line.split_once("://") else { return Cow::Borrowed(line) };
+        let end = rest.find(['/', '"', '\'', ' ', ',']).unwrap_or(rest.len());
+        match rest[..end].rfind('@') {
+            Some(at) => Cow::Owned(format!("{before}://…{}", &rest[at..])),
+            None => Cow::Borrowed(line),
+        }
+    }
+
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -117,7 +134,7 @@ impl Finding {
         let mut out = self.to_string();
         if let Some(line) = text.and_then(|t| t.lines().nth(self.line - 1)).filter(|l| !l.trim().is_empty()) {
             let line = line.trim_start_matches('\u{feff}');
-            let shown: String = line.chars().take(200).collect();
+            let shown: String = self.shown(line).chars().take(200).collect();
             let pad: String = line.chars().take(self.column - 1).map(blank).collect();
             out.push_str(&format!("\n{:>4} | {shown}\n     | {pad}^", self.line));
         }
@@ -205,5 +222,23 @@ mod tests {
             finding.render(None),
             "guanlan.yaml:1:1: error: the file is missing\n     hint: run `guanlan init`"
         );
+    }
+
+    #[test]
+    fn an_excerpt_shows_no_secret() {
+        let secret = Finding::whole("a.yaml", format!("{}; write a reference", store::SECRET_HERE));
+        for line in
+            ["secret: 'TOKEN'", "url: postgres://u:TOKEN@h/d", "kind: { postgres: { url: \"x://TOKEN\" } }"]
+        {
+            let at = line.find("TOKEN").map_or(1, |at| at + 1);
+            for column in [1, line.find(": ").unwrap_or(0) + 3, at] {
+                let shown = Finding { column, ..secret.clone() }.render(Some(line));
+                assert!(!shown.contains("TOKEN"), "{shown}");
+            }
+        }
+        let other = Finding::whole("a.yaml", "wrong");
+        let shown = other.render(Some("url: http://u:TOKEN@host/path"));
+        assert!(!shown.contains("TOKEN") && shown.contains("url: http://…@host/path"), "{shown}");
+        assert!(other.render(Some("title: A@B http://host/a@b")).contains("title: A@B http://host/a@b"));
     }
 }

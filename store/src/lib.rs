@@ -31,5 +31,5 @@ pub use objects::{Gate, Objects, S3Spec, StoreSpec};
 pub use outbox::{Claimed, Effect, Outbox};
 pub use problem::{Problem, Step, nearest};
 pub use schedule::{CronSpec, Schedule, Span, parse_duration};
-pub use secret::Secret;
+pub use secret::{SECRET_HERE, Secret};
 pub use tables::{Column, SystemQuery, system_queries};

@@ -28,6 +28,8 @@ pub struct Limits {
     pub filters: usize,
     /// Most values of all filters of one metric question together.
     pub filter_values: usize,
+    /// Most tiles of one page: a page asks all of them at once, and its answer holds them all.
+    pub tiles: usize,
     /// Largest definition file of a project, in bytes.
     pub definition_bytes: u64,
     /// Largest value that a function of a query may make, in bytes.
@@ -57,6 +59,7 @@ impl Default for Limits {
             statement_bytes: 256 << 10,
             filters: 32,
             filter_values: 2_000,
+            tiles: 200,
             definition_bytes: 1 << 20,
             result_bytes: 16 << 20,
             resident_bytes: 0,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 
+/// How the error begins that a secret stands where a reference should.
+pub const SECRET_HERE: &str = "secrets do not belong in this file";
+
 /// The longest secret file that is read, in bytes: a mistyped path must not load a disk image.
 const LONGEST: u64 = 64 * 1024;
 
@@ -33,7 +36,7 @@ impl Secret {
             Some(("env", _)) => {
                 Err(format!("the name after env: is not an environment variable name; {hint}"))
             }
-            _ => Err(format!("secrets do not belong in this file; {hint}")),
+            _ => Err(format!("{SECRET_HERE}; {hint}")),
         }
     }
 

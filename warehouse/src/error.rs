@@ -178,6 +178,10 @@ fn exhausted(message: &str) -> Error {
 }
 
 fn sql(message: String) -> Error {
+    // A task of the engine whose memory was refused says so in the words of its panic.
+    if message.contains(crate::memory::RAN_OUT) {
+        return exhausted(&message);
+    }
     // A setting of the engine, which nobody can set here.
     let message =
         message.replace(" or disable the datafusion.sql_parser.enable_ident_normalization configuration", "");

@@ -1,7 +1,12 @@
 //! What the process holds of memory, and how much it may: queries end before the system ends the process.
 
+mod allocator;
+
 use std::fs;
 use std::sync::OnceLock;
+
+pub use allocator::{Guarded, RAN_OUT, was_refused};
+pub(crate) use allocator::{hold_back, of_queries};
 
 use store::limits;
 
@@ -21,12 +26,17 @@ const RESERVED: u64 = 5;
 /// Whether `more` bytes beside what the process holds would be more than it may hold. False where the system does
 /// not tell.
 pub(crate) fn full(more: u64) -> bool {
+    crowded(more, 0)
+}
+
+/// The same, where pieces of so many bytes were given that may not have been touched yet.
+fn crowded(more: u64, pieces: u64) -> bool {
     static CEILING: OnceLock<Ceiling> = OnceLock::new();
     let ceiling = CEILING.get_or_init(ceiling);
     let Some((space, resident)) = pages() else { return false };
     let over =
         |pages: u64, most: Option<u64>| most.is_some_and(|m| (pages * ceiling.page).saturating_add(more) > m);
-    over(resident, ceiling.resident) || over(space, ceiling.space)
+    over(resident.max(pieces / ceiling.page), ceiling.resident) || over(space, ceiling.space)
 }
 
 /// Bytes that all queries together may reserve, of the `wanted` ones, under the bounds of this process.

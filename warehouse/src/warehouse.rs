@@ -289,6 +289,16 @@ impl Warehouse {
         found
     }
 
+    /// The models whose last build failed, with what failed and when.
+    ///
+    /// # Errors
+    /// The metadata database cannot be read.
+    pub async fn failed_builds(&self) -> Result<BTreeMap<String, model::ModelState>> {
+        let states = model::states(self.db()).await?;
+        // One that is being built has nothing to tell yet.
+        Ok(states.into_iter().filter(|(_, state)| !state.ok && !state.message.is_empty()).collect())
+    }
+
     /// Cancels a running query: one's own, or anyone's for who may read the system. False when it is not running.
     pub fn cancel(&self, query_id: &str, who: &Principal) -> bool {
         let may = |user: &str| user == who.user || decide(who, Permission::ManageAccess);

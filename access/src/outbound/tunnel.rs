@@ -22,6 +22,9 @@ pub enum Watch {
     Nothing,
     /// PostgreSQL's login: a password asked for in clear ends the connection.
     PostgresLogin,
+    /// MySQL's greeting: a server without TLS that names the clear password as its way to sign in gets no answer, since
+    /// drivers send the password with their first one.
+    MysqlGreeting,
 }
 
 /// One connection on its way. The driver connects once to [`Tunnel::socket`]; dropping this before ends it.
@@ -151,14 +154,52 @@ async fn relay(
     watch: Watch,
     refused: &Mutex<Option<String>>,
 ) -> std::io::Result<()> {
-    if watch == Watch::PostgresLogin
-        && let Some(why) = watched(&mut driver, &mut server).await?
-    {
+    let why = match watch {
+        Watch::Nothing => None,
+        Watch::PostgresLogin => watched(&mut driver, &mut server).await?,
+        Watch::MysqlGreeting => greeted(&mut driver, &mut server).await?,
+    };
+    if let Some(why) = why {
         *refused.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(why);
         return Ok(());
     }
     tokio::io::copy_bidirectional_with_sizes(&mut driver, &mut server, 64 << 10, 256 << 10).await?;
     Ok(())
+}
+
+const IN_CLEAR: &str = "it asks for the password in clear over a connection without TLS, and did not get it";
+
+/// Passes on the first packet of a MySQL server, unless it asks for the password in clear.
+async fn greeted(driver: &mut UnixStream, server: &mut TcpStream) -> std::io::Result<Option<String>> {
+    let mut head = [0; 4];
+    server.read_exact(&mut head).await?;
+    let mut greeting = vec![0; u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize];
+    if greeting.len() > LONGEST {
+        return Ok(Some("it does not speak MySQL's protocol".into()));
+    }
+    server.read_exact(&mut greeting).await?;
+    if asks_in_clear(&greeting) {
+        return Ok(Some(IN_CLEAR.into()));
+    }
+    driver.write_all(&head).await?;
+    driver.write_all(&greeting).await?;
+    Ok(None)
+}
+
+/// Protocol 10: version and a zero, 4 bytes of thread, 8 of challenge and a zero, capabilities, character set, status,
+/// more capabilities, length of the challenge, 10 bytes of nothing, the rest of the challenge, the way to sign in.
+fn asks_in_clear(greeting: &[u8]) -> bool {
+    const TLS: u8 = 0x08;
+    let named = || -> Option<bool> {
+        let version = greeting.iter().position(|byte| *byte == 0)?;
+        let fixed = greeting.get(version + 1..)?;
+        let encrypted = fixed.get(14)? & TLS != 0;
+        let challenge = usize::from(*fixed.get(20)?).saturating_sub(8).max(13);
+        let way = fixed.get(31 + challenge..)?;
+        let way = way.split(|byte| *byte == 0).next()?;
+        Some(!encrypted && way == b"mysql_clear_password")
+    };
+    greeting.first() == Some(&10) && named().unwrap_or(false)
 }
 
 /// SSLRequest of PostgreSQL's protocol: length 8, code 80877103.
@@ -205,7 +246,7 @@ async fn watched(driver: &mut UnixStream, server: &mut TcpStream) -> std::io::Re
                         }
                         let login = (said[0] == b'R').then(|| said.get(5..9)).flatten();
                         if login == Some(&CLEAR_PASSWORD) {
-                            return Ok(Some("it asks for the password in clear over a connection without TLS, and did not get it".into()));
+                            return Ok(Some(IN_CLEAR.into()));
                         }
                         let done = login == Some(&LOGGED_IN);
                         to_driver.write_all(&said[..length]).await?;

@@ -3,7 +3,8 @@
 //!
 //! Guesses are counted against the user as tried from one address, so that nobody slows another's account
 //! from their own; against the address, so that many names cost as much as one; and against the user as tried
-//! from anywhere, later and shorter, since whoever has a hundred addresses could keep the right person waiting.
+//! from anywhere, later and shorter, since whoever has a hundred addresses could keep the right person waiting; not
+//! at all where that person signed in before.
 //! Names that are no account count alike, so waits tell nothing.
 //!
 //! An attempt counts against its user from the moment it begins and is taken back when it succeeds:
@@ -19,6 +20,9 @@ use crate::error::{Doing, Result};
 
 /// Failures older than this are forgotten.
 pub(super) const WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// An address is known to a user so long after they signed in from it.
+const KNOWN: Duration = Duration::from_secs(90 * 86_400);
 
 /// How failures slow what comes after them: so many are free, the next wait 1, 2, 4 … seconds, at most `longest`.
 pub(super) struct Slowing {
@@ -78,10 +82,12 @@ pub(super) async fn begin(
         .await
         .doing("prune the failed logins")?;
     let slowed = [(&attempt.here, HERE), (&attempt.ip, of_address), (&anywhere, ANYWHERE)];
-    for (subject, slowing) in slowed {
+    // Whoever guesses from everywhere keeps nobody waiting where they signed in before.
+    let strangers = if is_known(&mut tx, user, ip, now).await? { &slowed[..2] } else { &slowed[..] };
+    for (subject, slowing) in strangers {
         let (failures, newest): (i64, Option<i64>) =
             sqlx::query_as("SELECT COUNT(*), MAX(failed_at) FROM login_failures WHERE subject = $1")
-                .bind(subject)
+                .bind(*subject)
                 .fetch_one(&mut *tx)
                 .await
                 .doing("count the failed logins")?;
@@ -95,6 +101,20 @@ pub(super) async fn begin(
     }
     tx.commit().await.doing("count a login")?;
     Ok(attempt)
+}
+
+/// Whether this user signed in from this very address lately.
+async fn is_known(tx: &mut store::Transaction, user: &str, ip: &str, now: i64) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT seq FROM audit WHERE actor = $1 AND action = 'login' AND outcome = 'ok' AND ip = $2 AND at > $3 LIMIT 1",
+    )
+    .bind(user)
+    .bind(ip)
+    .bind(now - KNOWN.as_micros() as i64)
+    .fetch_optional(&mut **tx)
+    .await
+    .doing("look for earlier logins")?;
+    Ok(found.is_some())
 }
 
 impl Attempt {

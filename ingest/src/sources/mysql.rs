@@ -6,7 +6,7 @@ mod columns;
 use std::str::FromStr;
 use std::time::Duration;
 
-use access::outbound::Watch;
+use access::outbound::{Tunnel, Watch};
 use async_trait::async_trait;
 use chrono::DateTime;
 use futures::TryStreamExt;
@@ -58,13 +58,14 @@ impl Mysql {
         let place = format!("MySQL at {}:{}", self.options.get_host(), self.options.get_port());
         let mut options = self.options.clone();
         // Held until the driver has connected.
-        let mut tunnel = None;
+        let mut tunnel: Option<Tunnel> = None;
         let guard = if self.options.get_socket().is_some() {
             self.reach.guard(true)
         } else {
             let opened = self.reach.open(&place, options.get_host(), options.get_port()).await?;
             let guard = self.reach.guard(opened.is_loopback());
-            let made = opened.offer(Watch::Nothing).map_err(|e| out(&place, e))?;
+            let watch = if matches!(guard, Guard::Open) { Watch::Nothing } else { Watch::MysqlGreeting };
+            let made = opened.offer(watch).map_err(|e| out(&place, e))?;
             options = options.socket(made.socket());
             tunnel = Some(made);
             guard
@@ -78,7 +79,13 @@ impl Mysql {
             Guard::Url => options,
         };
         let connected = tokio::time::timeout(CONNECT, options.connect()).await;
+        let refused = tunnel.as_ref().and_then(|tunnel| tunnel.refused());
         drop(tunnel);
+        if let Some(why) = refused {
+            return Err(SourceError::never(format!(
+                "{place}: {why}; turn TLS on at the server, or allow it with `tls: off`"
+            )));
+        }
         match connected {
             Err(_) => Err(SourceError::later(format!(
                 "{place} did not answer within 15 s; check host, port and firewall"

@@ -133,8 +133,8 @@ async fn a_server_that_asks_for_a_clear_password_does_not_get_it() {
     assert!(String::from_utf8_lossy(&given.lock().unwrap()).contains("topsecret"));
 }
 
-/// A MySQL server without TLS that asks for the password in clear, whatever was agreed.
-async fn rogue_mysql() -> (u16, Arc<std::sync::Mutex<Vec<u8>>>) {
+/// A MySQL server without TLS that asks for the password in clear: in its greeting, or whatever was agreed.
+async fn rogue_mysql(way: &str) -> (u16, Arc<std::sync::Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let given = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -147,7 +147,9 @@ async fn rogue_mysql() -> (u16, Arc<std::sync::Mutex<Vec<u8>>>) {
         &low,
         b"\x2d\x02\0",
         &high,
-        b"\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0mysql_native_password\0",
+        b"\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0",
+        way.as_bytes(),
+        b"\0",
     ]
     .concat();
     let (greeting, switch) = (packet(0, &greeting), packet(2, b"\xfemysql_clear_password\0"));
@@ -168,16 +170,20 @@ async fn rogue_mysql() -> (u16, Arc<std::sync::Mutex<Vec<u8>>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mysql_server_that_asks_for_a_clear_password_does_not_get_it() {
     let house = House::new().await;
-    let (port, given) = rogue_mysql().await;
-    house.folder.write("url", format!("mysql://u:topsecret@127.0.0.1:{port}/db"));
-    for tls in [Value::Null, json!("verify"), json!("unverified")] {
+    let tls_of = [Value::Null, json!("verify"), json!("unverified")];
+    let ways = ["mysql_native_password", "mysql_clear_password"];
+    for (way, tls) in ways.into_iter().flat_map(|way| tls_of.iter().map(move |tls| (way, tls))) {
+        let (port, given) = rogue_mysql(way).await;
+        house.folder.write("url", format!("mysql://u:topsecret@127.0.0.1:{port}/db"));
         let spec = spec(
             json!({"kind": {"mysql": {"url": "file:url", "tls": tls}}, "streams": {"t": {"table": "t"}}}),
         );
         let error = house.sync_one(&spec).await.error.unwrap().to_string();
-        assert!(!error.contains("topsecret"), "{tls}: {error}");
+        assert!(!error.contains("topsecret"), "{way} {tls}: {error}");
+        let given = given.lock().unwrap();
+        assert!(!String::from_utf8_lossy(&given).contains("topsecret"), "{way} {tls}: {given:?}");
+        if way == "mysql_clear_password" && *tls == Value::Null {
+            assert!(error.contains("password in clear") && error.contains("`tls: off`"), "{error}");
+        }
     }
-    let given = given.lock().unwrap();
-    assert!(!String::from_utf8_lossy(&given).contains("topsecret"), "{given:?}");
-    assert!(given.contains(&b'u'), "it was called");
 }

@@ -147,6 +147,14 @@ fn column_bytes(column: &ArrayRef) -> usize {
     if let Some(texts) = column.as_string_view_opt() {
         return texts.lengths().map(|length| length as usize + 16).sum();
     }
+    // A value of a dictionary is written out wherever its key stands.
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        let values = dictionary.values();
+        if !values.is_empty() {
+            let each: Vec<usize> = (0..values.len()).map(|at| column_bytes(&values.slice(at, 1))).collect();
+            return dictionary.normalized_keys().into_iter().filter_map(|key| each.get(key)).sum();
+        }
+    }
     let data = column.to_data();
     data.get_slice_memory_size().unwrap_or_else(|_| data.get_array_memory_size())
 }

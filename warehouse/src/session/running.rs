@@ -155,6 +155,7 @@ pub(super) struct Turn {
 impl Registry {
     /// Begins to look after queries.
     pub(crate) fn start() -> Result<Arc<Self>> {
+        memory::hold_back();
         let registry = Arc::new(Self {
             running: Mutex::default(),
             begun: Condvar::new(),
@@ -239,7 +240,10 @@ impl Registry {
         for query in running.iter().filter(|query| now.duration_since(query.started) >= query.timeout) {
             query.end(Why::Late);
         }
-        if !memory::full(0) || (now < *spared && !memory::full(LAST)) {
+        if !memory::full(0) {
+            return memory::hold_back();
+        }
+        if now < *spared && !memory::full(LAST) {
             return;
         }
         let dearest = running.iter().filter(|q| q.why.get().is_none());

@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::running::Class;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Plans and expressions are walked as deep as a statement may nest.
 const STACK: usize = 16 << 20;
@@ -76,6 +77,7 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime> {
         .max_blocking_threads(FILES)
         .thread_stack_size(STACK)
         .thread_name(name)
+        .on_thread_start(memory::of_queries)
         .enable_all()
         .build()
         .map_err(|e| Error::Store {
@@ -105,7 +107,8 @@ fn internal(panic: &(dyn std::any::Any + Send)) -> Error {
         .unwrap_or_default();
     // A nested loop join that runs out of memory begins its left side again, which a repartition below it cannot bear;
     // and a stack is memory, too.
-    if ["partition not used yet", "mmap failed to allocate stack"].iter().any(|known| text.contains(known)) {
+    let exhausted = ["partition not used yet", "mmap failed to allocate stack", memory::RAN_OUT];
+    if exhausted.iter().any(|known| text.contains(known)) {
         return Error::from_datafusion(DataFusionError::ResourcesExhausted(text));
     }
     let id = format!("{:x}-{}", std::process::id(), PANICS.fetch_add(1, Ordering::Relaxed));

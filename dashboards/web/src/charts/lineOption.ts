@@ -19,6 +19,8 @@ export interface Line {
 export interface Lines {
   times: string[];
   lines: Line[];
+  /** How many missing buckets in a row are bridged. */
+  gap?: number;
 }
 
 /** Aligns series on the union of their buckets; a bucket that a series lacks is null, never zero. */
@@ -59,6 +61,23 @@ export function tail(line: Line): (number | null)[] {
   return line.values.map((v, i) => (line.partial[i] || line.partial[i + 1] ? v : null));
 }
 
+/** A weekend and a holiday beside it: working-day series would fall to pieces. What is missing longer stays open. */
+export const SHORT_GAP_DAYS = 3;
+
+/** Straight over each short gap, nothing elsewhere. It is drawn thin and dotted: nobody measured it. */
+export function bridges(values: (number | null)[], gap: number): (number | null)[] {
+  const made: (number | null)[] = values.map(() => null);
+  let last = -1;
+  values.forEach((v, i) => {
+    if (v === null) return;
+    const before = values[last] ?? null;
+    if (before !== null && i - last > 1 && i - last - 1 <= gap)
+      for (let n = last; n <= i; n += 1) made[n] = before + ((v - before) * (n - last)) / (i - last);
+    last = i;
+  });
+  return made;
+}
+
 /** Shares that all lie high are told apart only on a scale of their own; amounts are measured from nothing. */
 export function fromZero(lines: Line[], share: boolean): boolean {
   const seen = lines.flatMap((line) => [...line.values, ...(line.before ?? [])]).filter((v) => v !== null);
@@ -68,7 +87,7 @@ export function fromZero(lines: Line[], share: boolean): boolean {
 }
 
 export function lineOption(
-  { lines }: Lines,
+  { lines, gap = 0 }: Lines,
   labels: string[],
   ink: ChartInk,
   tick: (n: number) => string,
@@ -107,6 +126,16 @@ export function lineOption(
       itemStyle: { color: line.colour },
       lineStyle: { color: line.colour, width: 2 },
     });
+    const bridge = bridges(whole, gap);
+    if (bridge.some((v) => v !== null)) {
+      series.push({
+        ...base,
+        name: `${line.name} ⋯`,
+        data: bridge,
+        showSymbol: false,
+        lineStyle: { color: line.colour, width: 1, type: 'dotted' },
+      });
+    }
     if (line.partial.some(Boolean)) {
       series.push({
         ...base,

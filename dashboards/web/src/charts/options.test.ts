@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { BandPoint, LineSeries } from '../api/schema';
 import { chartInk, LIGHT, Palette } from '../lib/colour';
 import { bandOption, outsideOf } from './bandOption';
-import { align, lineOption, MAX_LINES, tail } from './lineOption';
+import { align, bridges, fromZero, lineOption, MAX_LINES, tail } from './lineOption';
 
 const ink = chartInk(false);
 const tick = String;
@@ -54,6 +54,43 @@ describe('lines', () => {
     expect(drawn(lineOption(lines, ['1', '2'], ink, tick, false))).toHaveLength(1);
     const [before] = drawn(lineOption(lines, ['1', '2'], ink, tick, true));
     expect(before).toMatchObject({ data: [5, 5], lineStyle: { type: 'dashed', opacity: 0.5 } });
+  });
+});
+
+describe('gaps', () => {
+  it('bridges weekends straight, and leaves longer gaps open', () => {
+    const week = [4, null, null, 10, 9, null, null, null, null, 5, null];
+    expect(bridges(week, 3)).toEqual([4, 6, 8, 10, null, null, null, null, null, null, null]);
+    expect(bridges(week, 0).every((v) => v === null)).toBe(true);
+  });
+  it('draws a bridge thin and dotted beside the line, which keeps its gap', () => {
+    const data = align([series(null, [4, null, 6])], new Palette(), false, 'Rate');
+    const all = drawn(lineOption({ ...data, gap: 3 }, ['1', '2', '3'], ink, tick, false));
+    expect(all.map((s) => s.data)).toEqual([
+      [4, null, 6],
+      [4, 5, 6],
+    ]);
+    expect(all[1]?.lineStyle).toMatchObject({ width: 1, type: 'dotted' });
+    expect(drawn(lineOption(data, ['1', '2', '3'], ink, tick, false))).toHaveLength(1);
+  });
+});
+
+describe('the scale of lines', () => {
+  const lines = (...values: number[]) => align([series(null, values)], new Palette(), false, 'x');
+  const axis = (share: boolean, ...values: number[]) =>
+    lineOption(lines(...values), ['1', '2'], ink, tick, false, undefined, share).yAxis;
+  it('measures amounts from nothing, and high shares on a scale of their own', () => {
+    expect(fromZero(lines(90, 99).lines, false)).toBe(true);
+    expect(fromZero(lines(0.9, 0.99).lines, true)).toBe(false);
+    expect(fromZero(lines(0.2, 0.99).lines, true)).toBe(true);
+    expect(fromZero([], true)).toBe(true);
+  });
+  it('ends at the whole where shares come near it', () => {
+    expect(axis(true, 0.95, 0.99)).toMatchObject({ scale: true, max: 1 });
+    expect(axis(true, 0.1, 0.5)).not.toHaveProperty('max');
+    expect(axis(true, 0.9, 1.2)).not.toHaveProperty('max');
+    expect(axis(false, 0.95, 0.99)).toMatchObject({ scale: false });
+    expect(axis(false, 0.95, 0.99)).not.toHaveProperty('max');
   });
 });
 

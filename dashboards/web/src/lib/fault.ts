@@ -1,4 +1,4 @@
-// A failure as a page shows it: known codes in the viewer's language, else the server's own words.
+// A failure as a page shows it: known codes in the viewer's language, with what the server says of the object.
 import type { Problem } from '../api/schema';
 import { orElse, type Translate } from './words';
 
@@ -12,7 +12,14 @@ export interface Fault {
 const hasProblem = (error: unknown): error is { problem: Problem } =>
   typeof error === 'object' && error !== null && 'problem' in error;
 
-/** Codes whose own words beat the server's; all else (SQL, tiles) is told as the server says it. */
+/** Codes of which the server has nothing to add: it never spoke, or says only the same in English. */
+const PLAIN = ['offline', 'signed_out', 'wrong_login', 'internal'];
+function worded({ code, detail, title }: Problem, t: Translate): string {
+  const known = orElse(t, `error.${code}`, '');
+  if (!known) return detail || title || code;
+  if (!detail || PLAIN.includes(code)) return known;
+  return t('error.said', { known: known.replace(/[.。]$/, ''), said: detail });
+}
 export function fault(error: unknown, t: Translate): Fault {
   if (!hasProblem(error))
     return {
@@ -21,9 +28,9 @@ export function fault(error: unknown, t: Translate): Fault {
       queryId: null,
       again: true,
     };
-  const { code, detail, title, hint, query_id } = error.problem;
+  const { code, hint, query_id } = error.problem;
   return {
-    text: orElse(t, `error.${code}`, detail ?? title ?? code),
+    text: worded(error.problem, t),
     hint: hint ?? null,
     queryId: query_id ?? null,
     again: code !== 'forbidden' && code !== 'not_found',

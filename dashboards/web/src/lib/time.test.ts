@@ -1,5 +1,18 @@
 import { expect, it } from 'vitest';
-import { addDays, ago, ahead, axisLabels, bucket, civil, clock, dateText, moment, spanText } from './time';
+import {
+  addDays,
+  ago,
+  ahead,
+  axisLabels,
+  bucket,
+  civil,
+  clock,
+  dateText,
+  exactly,
+  moment,
+  spanText,
+  wallText,
+} from './time';
 
 const SH = 'Asia/Shanghai';
 it('reads the wall clock of the zone', () => {
@@ -32,6 +45,16 @@ it('labels buckets', () => {
   expect(bucket('2026-11-23T16:00:00Z', 'day', 'en', SH)).toBe('Nov 24');
   expect(bucket('2025-12-31T16:00:00Z', 'month', 'zh', SH)).toBe('2026年1月');
   expect(bucket('2026-09-30T16:00:00Z', 'quarter', 'en', SH)).toBe('2026 Q4');
+});
+it('names a week by its first day in both languages', () => {
+  expect(bucket('2026-10-25T16:00:00Z', 'week', 'zh', SH)).toBe('10/26 周');
+  expect(bucket('2026-10-25T16:00:00Z', 'week', 'en', SH)).toBe('wk Oct 26');
+});
+it('writes a moment to the second, also where clocks were not on the minute', () => {
+  expect(wallText(Date.parse('2026-11-09T16:59:49Z'), SH)).toBe('2026-11-10 00:59:49');
+  expect(wallText(Date.parse('1900-01-01T00:00:00Z'), SH)).toBe('1900-01-01 08:05:43');
+  expect(exactly('2026-11-09T16:59:49Z', SH)).toBe('2026-11-10 00:59:49 Asia/Shanghai');
+  expect(exactly(null, SH)).toBe('');
 });
 it('shows the last day that belongs to a span', () => {
   expect(spanText('2025-12-31T16:00:00Z', '2026-01-31T16:00:00Z', SH)).toBe('2026-01-01 – 2026-01-31');

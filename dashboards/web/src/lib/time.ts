@@ -19,6 +19,7 @@ interface Civil {
   day: number;
   hour: number;
   minute: number;
+  second: number;
 }
 /** The wall clock of `zone` at an instant. */
 export function civil(t: number, zone: string): Civil {
@@ -29,10 +30,11 @@ export function civil(t: number, zone: string): Civil {
     day: 'numeric',
     hour: 'numeric',
     minute: 'numeric',
+    second: 'numeric',
   } as const;
   for (const part of formatter('en', zone, numeric).formatToParts(t)) found[part.type] = Number(part.value);
-  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0 } = found;
-  return { year, month, day, hour, minute };
+  const { year = 1970, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = found;
+  return { year, month, day, hour, minute, second };
 }
 const two = (n: number): string => String(n).padStart(2, '0');
 /** `2026-01-31` in the site's zone, as date inputs and range texts want it. */
@@ -64,13 +66,12 @@ export function moment(t: string | null | undefined, now: number, locale: Locale
       : { year: 'numeric', month: 'short', day: 'numeric' };
   return `${formatter(locale, zone, options).format(at)} ${time}`;
 }
+/** `2026-01-31 09:05:07` on the wall clock of `zone`. */
+export const wallText = (t: number, zone: string): string =>
+  `${dateText(t, zone)} ${clock(t, zone)}:${two(civil(t, zone).second)}`;
 /** The exact instant, for hovering. */
-export function exactly(t: string | null | undefined, zone: string): string {
-  if (!t) return '';
-  const at = Date.parse(t);
-  const second = new Date(at).getUTCSeconds();
-  return `${dateText(at, zone)} ${clock(t, zone)}:${two(second)} ${zone}`;
-}
+export const exactly = (t: string | null | undefined, zone: string): string =>
+  t ? `${wallText(Date.parse(t), zone)} ${zone}` : '';
 /** "3 分钟前" / "3 minutes ago". What has happened never lies ahead, whatever the two clocks say. */
 export const ago = (t: string | null | undefined, now: number, locale: Locale): string =>
   t ? relative(Math.min(Date.parse(t), now) - now, locale) : '—';

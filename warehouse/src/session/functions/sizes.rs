@@ -73,7 +73,10 @@ fn one(array: &ArrayRef, row: usize) -> u64 {
         DataType::Binary => array.as_binary::<i32>().value_length(row) as u64,
         DataType::List(_) if array.is_valid(row) => bytes(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) if array.is_valid(row) => bytes(&array.as_list::<i64>().value(row)),
-        kind => kind.primitive_width().unwrap_or(16) as u64,
+        kind => match kind.primitive_width() {
+            Some(width) => width as u64,
+            None => bytes(&array.slice(row, 1)).max(16),
+        },
     }
 }
 

@@ -121,9 +121,9 @@ export const en: FirstWords = {
   'error.wrong_login': 'Wrong user name or password.',
   'error.signed_out': 'Please sign in first.',
   'error.not_found': 'Not found.',
-  'error.timeout': 'The query took too long. Narrow the time range or add a filter.',
+  'error.timeout': 'The query took too long; narrow the time range or add a filter.',
   'error.internal': 'Something failed in the server; its log has the cause.',
-  'error.memory': 'The query needs more memory than it may use. Group by less or narrow the range.',
+  'error.said': '{known}: {said}',
 
   'home.hello': 'Hello, {name}',
   'home.alerts': 'Firing alerts',
@@ -140,6 +140,8 @@ export const en: FirstWords = {
   'dashboards.none': 'The project has no dashboard that you may open.',
   'dashboards.goodTiles': 'The file of this dashboard has a mistake; you see the tiles that are right.',
   'dashboards.broken': 'The file of this dashboard has a mistake; you see its last valid version.',
+  'dashboards.advice': 'There is a remark on the file of this dashboard.',
+  'dashboards.unserved': 'Its file has a mistake; it cannot be shown',
   'dashboards.bounds': 'Period {span}',
 
   'metrics.title': 'Metrics',
@@ -176,7 +178,8 @@ export const en: FirstWords = {
   'role.executive': 'Executive',
   'role.ops': 'Operations',
 
-  'project.problems': 'The project files have {n} problems; the server keeps the last valid version.',
+  'project.problems':
+    'The project files have {n} problems; a wrong file is served in its last valid version, or not at all.',
   'project.show': 'Show',
   'project.hide': 'Hide',
   'project.fine': 'All valid · {files} files · revision {revision}',

@@ -120,9 +120,9 @@ export const zh = {
   'error.wrong_login': '用户名或密码不对。',
   'error.signed_out': '请先登录。',
   'error.not_found': '没有找到。',
-  'error.timeout': '查询超时。缩小时间范围或增加筛选条件再试。',
+  'error.timeout': '查询超时，请缩小时间范围或增加筛选条件再试。',
   'error.internal': '服务器内部出错，日志里有原因。',
-  'error.memory': '查询超出内存预算。减少分组或缩小范围再试。',
+  'error.said': '{known}：{said}',
 
   'home.hello': '{name}，你好',
   'home.alerts': '正在触发的预警',
@@ -139,6 +139,8 @@ export const zh = {
   'dashboards.none': '项目里还没有你可以打开的看板。',
   'dashboards.goodTiles': '看板文件有误，显示的是其中正确的图块。',
   'dashboards.broken': '看板文件有误，显示的是上一个有效版本。',
+  'dashboards.advice': '看板文件有一处提醒。',
+  'dashboards.unserved': '文件有误，暂时无法显示',
   'dashboards.bounds': '统计区间 {span}',
 
   'metrics.title': '指标',
@@ -175,7 +177,7 @@ export const zh = {
   'role.executive': '管理层',
   'role.ops': '运维',
 
-  'project.problems': '项目文件有 {n} 处问题，服务器仍用上一个有效版本。',
+  'project.problems': '项目文件有 {n} 处问题；有误的文件沿用上一个有效版本，没有则不提供。',
   'project.show': '查看',
   'project.hide': '收起',
   'project.fine': '全部有效 · {files} 个文件 · 版本 {revision}',

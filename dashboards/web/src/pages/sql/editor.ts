@@ -1,19 +1,18 @@
 // CodeMirror with only what SQL needs. Its one style element carries the page's CSP nonce.
 import {
   autocompletion,
-  closeCompletion,
   closeBrackets,
   closeBracketsKeymap,
   completionKeymap,
 } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
-import { PostgreSQL, sql } from '@codemirror/lang-sql';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { setDiagnostics } from '@codemirror/lint';
 import { Compartment, EditorState, Prec, type Transaction } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
 import { tags } from '@lezer/highlight';
 import type { TableInfo } from '../../api/schema';
+import { complete, quiet } from './dialect';
 
 const colours = HighlightStyle.define([
   { tag: [tags.keyword, tags.operatorKeyword], color: 'var(--accent)', fontWeight: '600' },
@@ -76,12 +75,6 @@ const typeOver = EditorView.domEventHandlers({
   },
 });
 const schemaPart = new Compartment();
-const complete = (tables: TableInfo[]): ReturnType<typeof sql> => {
-  const schema: Record<string, Record<string, string[]>> = {};
-  for (const table of tables)
-    (schema[table.zone] ??= {})[table.name] = table.columns.map((column) => column.name);
-  return sql({ dialect: PostgreSQL, schema, upperCaseKeywords: false });
-};
 
 export interface Editor {
   text: () => string;
@@ -178,7 +171,7 @@ export function createEditor(parent: HTMLElement, options: Options): Editor {
       view.dispatch({ selection: { anchor: from }, scrollIntoView: true });
     },
     clear: () => {
-      closeCompletion(view);
+      quiet(view);
       view.dispatch(setDiagnostics(view.state, []));
     },
     focus: () => view.focus(),

@@ -13,9 +13,9 @@ export interface Running {
   started: (id: string | null) => void;
   received: (bytes: number) => void;
 }
-/** The whole answer as Arrow IPC bytes; it can be large, so progress is told as it arrives. */
-export async function stream(sql: string, running: Running): Promise<Uint8Array> {
-  const response = await send('POST', '/api/sql/stream', { body: { sql }, signal: running.signal });
+/** The first `limit` rows as Arrow IPC bytes; they can be large, so progress is told as they arrive. */
+export async function stream(sql: string, limit: number, running: Running): Promise<Uint8Array> {
+  const response = await send('POST', '/api/sql/stream', { body: { sql, limit }, signal: running.signal });
   running.started(response.headers.get('x-query-id'));
   if (!response.body) return new Uint8Array(await response.arrayBuffer());
   const reader = response.body.getReader();

@@ -1,23 +1,39 @@
 // An Arrow answer as the grid wants it. The decoder is in this page's own chunk.
 import { tableFromIPC } from '@uwdata/flechette';
-import { cellText, isNumeric, typeName, type CellType } from '../../lib/cells';
+import { cellText, shownText } from '../../lib/cells';
+import { isNumeric, kindOf, type CellType, type Known } from '../../lib/types';
 
 export interface Result {
-  columns: { name: string; type: string; numeric: boolean }[];
+  columns: { name: string; known: Known | null; numeric: boolean }[];
+  /** How many are shown; `more`: the query has others. */
   rows: number;
+  more: boolean;
   cell: (column: number, row: number) => string;
+  /** For the clipboard: digits not grouped. */
+  raw: (column: number, row: number) => string;
 }
-/** Throws when the bytes end early: a query that failed half-way breaks its stream off. */
-export function decode(bytes: Uint8Array): Result {
+/** Columns of few values come as a dictionary of them. */
+type Decoded = CellType & { dictionary?: CellType };
+const DICTIONARY = -1;
+const UNKNOWN: CellType = { typeId: 0 };
+
+/** At most `limit` rows. Throws when the bytes end early: a query that failed half-way breaks its stream off. */
+export function decode(bytes: Uint8Array, limit: number, zone: string): Result {
   const table = tableFromIPC(bytes, { useBigInt: true, useDecimalInt: true });
-  const types = table.schema.fields.map((field) => field.type as CellType);
+  const types = table.schema.fields.map((field): CellType => {
+    const type = field.type as Decoded;
+    return (type.typeId === DICTIONARY ? type.dictionary : type) ?? UNKNOWN;
+  });
+  const at = (column: number, row: number): unknown => table.getChildAt(column).at(row);
   return {
     columns: table.schema.fields.map((field, i) => {
-      const type = types[i] ?? { typeId: 0 };
-      return { name: field.name, type: typeName(type), numeric: isNumeric(type) };
+      const known = kindOf(types[i] ?? UNKNOWN);
+      return { name: field.name, known, numeric: isNumeric(known) };
     }),
-    rows: table.numRows,
-    cell: (column, row) => cellText(table.getChildAt(column).at(row), types[column] ?? { typeId: 0 }),
+    rows: Math.min(table.numRows, limit),
+    more: table.numRows > limit,
+    cell: (column, row) => shownText(at(column, row), types[column] ?? UNKNOWN, zone),
+    raw: (column, row) => cellText(at(column, row), types[column] ?? UNKNOWN, zone),
   };
 }
 /** Tab-separated with headers, as spreadsheets paste it. */
@@ -25,7 +41,7 @@ export function toText(result: Result, limit: number): string {
   const clean = (text: string): string => text.replace(/[\t\r\n]+/g, ' ');
   const lines = [result.columns.map((column) => clean(column.name)).join('\t')];
   for (let r = 0; r < Math.min(result.rows, limit); r += 1) {
-    lines.push(result.columns.map((_, c) => clean(result.cell(c, r))).join('\t'));
+    lines.push(result.columns.map((_, c) => clean(result.raw(c, r))).join('\t'));
   }
   return lines.join('\n');
 }
