@@ -103,7 +103,8 @@ fn answer(platform: Arc<Platform>, listener: TcpListener) -> Result<impl Future<
         let router = http::router(platform.clone());
         match TcpListener::from_std(listener) {
             Ok(listener) => {
-                http::serve(listener, router, tls, &config.limits, platform.stopping.clone()).await
+                let (limits, proxies) = (&config.limits, &config.trusted_proxies);
+                http::serve(listener, router, tls, limits, proxies, platform.stopping.clone()).await
             }
             Err(error) => tracing::error!(error = %error, "the listening socket could not be used"),
         }

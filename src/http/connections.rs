@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::peer::Network;
+
 /// Every open connection, by the order in which it came.
 #[derive(Debug)]
 pub struct Connections {
     all: usize,
     per_address: usize,
+    /// Proxies, which stand for everyone behind them.
+    proxies: Vec<Network>,
     open: Mutex<Open>,
 }
 
@@ -32,16 +36,21 @@ struct Entry {
 }
 
 impl Connections {
-    /// At most `all` at once, and `per_address` from one address.
-    pub fn new(all: usize, per_address: usize) -> Arc<Self> {
-        Arc::new(Self { all: all.max(1), per_address: per_address.max(1), open: Mutex::default() })
+    /// At most `all` at once, and `per_address` from one address that is none of the `proxies`.
+    pub fn new(all: usize, per_address: usize, proxies: &[Network]) -> Arc<Self> {
+        Arc::new(Self {
+            all: all.max(1),
+            per_address: per_address.max(1),
+            proxies: proxies.to_vec(),
+            open: Mutex::default(),
+        })
     }
 
     /// A place for a connection; `None` when all places are taken by requests that are being answered.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let mut open = self.open();
         let own = open.entries.values().filter(|e| e.address == address).count();
-        if own >= self.per_address {
+        if own >= self.per_address && !self.proxies.iter().any(|network| network.holds(address)) {
             open.evict(|e| e.address == address)?;
         } else if open.entries.len() >= self.all {
             // Nobody's many connections shall cost another's only one.
@@ -137,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_one_that_waited_longest_makes_room_and_only_at_its_own_address() {
-        let all = Connections::new(10, 2);
+        let all = Connections::new(10, 2, &[]);
         let other = all.admit(address(2)).unwrap();
         let (first, second) = (all.admit(address(1)).unwrap(), all.admit(address(1)).unwrap());
         let third = all.admit(address(1)).unwrap();
@@ -146,8 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_stands_for_everyone_behind_it() {
+        let all = Connections::new(10, 1, &["10.0.0.0/24".parse().unwrap()]);
+        let many: Vec<Place> = (0..5).map(|_| all.admit(address(1)).unwrap()).collect();
+        assert!(!many.iter().any(|place| place.closed().is_cancelled()));
+    }
+
+    #[test]
     fn a_request_that_is_being_answered_keeps_its_place() {
-        let all = Connections::new(10, 1);
+        let all = Connections::new(10, 1, &[]);
         let place = Arc::new(all.admit(address(1)).unwrap());
         let answering = place.answering();
         assert!(all.admit(address(1)).is_none(), "nobody waits, so nobody makes room");
@@ -158,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_crowd_makes_room_when_the_server_is_full() {
-        let all = Connections::new(4, 3);
+        let all = Connections::new(4, 3, &[]);
         let alone = all.admit(address(1)).unwrap();
         let crowd: Vec<Place> = (0..3).map(|_| all.admit(address(2)).unwrap()).collect();
         let next = all.admit(address(3)).unwrap();

@@ -26,7 +26,7 @@ use tower::ServiceExt;
 
 use super::connections::{Connections, Place};
 use super::paced::Paced;
-use super::peer::Encrypted;
+use super::peer::{Encrypted, Network};
 use super::{BODY_BYTES, Refusal};
 
 /// Connections at once when the system allows as many.
@@ -73,13 +73,14 @@ pub async fn serve(
     router: Router,
     tls: Option<TlsAcceptor>,
     limits: &Limits,
+    proxies: &[Network],
     stopping: CancellationToken,
 ) {
     let (all, per_address) = places(limits);
     let door = Arc::new(Door {
         router,
         tls,
-        connections: Connections::new(all, per_address),
+        connections: Connections::new(all, per_address, proxies),
         patience: Duration::from_secs(limits.request_seconds.max(1)),
         stopping: stopping.clone(),
     });

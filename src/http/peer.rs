@@ -30,7 +30,7 @@ pub struct Network {
 }
 
 impl Network {
-    fn holds(&self, ip: IpAddr) -> bool {
+    pub(super) fn holds(&self, ip: IpAddr) -> bool {
         match (self.base, ip.to_canonical()) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);

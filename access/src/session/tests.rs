@@ -128,9 +128,6 @@ async fn failures_from_many_addresses_slow_a_user_everywhere_known_or_not() {
     s.clock.advance(Duration::from_secs(lockout::ANYWHERE.longest));
     s.sessions.login("li", &s.password, "198.51.100.1", "").await.unwrap();
     // Where they signed in before, nobody's guesses keep them waiting.
-    let attempt = lockout::begin(&s.db, &*s.clock, "li", "192.0.2.250").await;
-    assert!(matches!(attempt, Err(LoginError::Locked { .. })));
-    s.clock.advance(Duration::from_secs(lockout::ANYWHERE.longest));
     let attempt = lockout::begin(&s.db, &*s.clock, "li", "192.0.2.250").await.unwrap();
     attempt.failed(&s.db, &*s.clock).await.unwrap();
     assert!(matches!(

@@ -11,7 +11,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::charging::Charging;
 use super::escape::Escapes;
-use super::functions::LongConstants;
+use super::functions::{LongConstants, Patterns};
 use super::not_in::NotIn;
 use super::yielding::Yielding;
 use crate::error::{Error, Result};
@@ -72,6 +72,7 @@ pub(crate) fn state(environment: Arc<RuntimeEnv>, settings: &Settings) -> Sessio
         .with_default_features()
         .with_analyzer_rule(Arc::new(Escapes))
         .with_analyzer_rule(Arc::new(NotIn))
+        .with_analyzer_rule(Arc::new(Patterns))
         .with_optimizer_rule(Arc::new(LongConstants::new()))
         .with_physical_optimizer_rule(Arc::new(Yielding))
         .with_physical_optimizer_rule(Arc::new(Charging))

@@ -79,6 +79,11 @@ pub(super) fn limited<'a>(
     })
 }
 
+/// A function that takes long for a row, with slices.
+pub(super) fn slow(inner: Arc<ScalarUDF>) -> ScalarUDF {
+    ScalarUDF::new_from_impl(Bounded { inner, growth: Growth::Slow })
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,

@@ -6,6 +6,7 @@ mod gathered;
 mod growth;
 mod limited;
 mod operators;
+mod patterns;
 mod portable;
 mod sizes;
 mod spread;
@@ -32,6 +33,7 @@ use store::{SharedClock, Timestamp, from_micros, micros};
 use crate::calendar::Calendar;
 
 pub(crate) use admission::Limited;
+pub(crate) use patterns::Patterns;
 pub(crate) use spread::LongConstants;
 
 /// Puts the bounded functions of the engine and those of other databases into a state. What the state plans then is

@@ -347,3 +347,40 @@ fn expression(random: &mut StdRng, depth: usize) -> String {
         }
     }
 }
+
+#[tokio::test]
+async fn patterns_of_rows_match_as_ever_and_are_stopped_in_time() {
+    let house = house().await;
+    let analyst = person(Role::Analyst);
+    let rows =
+        "(values ('Ab', 'a%', '^a'), ('ab', 'a_', 'B$'), (null, 'x', 'x'), ('a%', 'a\\%', null)) v(t, l, r)";
+    for (sql, expected) in [
+        (
+            format!("select t like l, t ilike l, t not like l from {rows}"),
+            ["false,true,true", "true,true,false", ",,", "true,true,false"],
+        ),
+        (
+            format!("select t ~ r, t ~* r, t !~ r from {rows}"),
+            ["false,true,true", "false,true,true", ",,", ",,"],
+        ),
+    ] {
+        assert_eq!(
+            ask(&house, &analyst, &sql).await.unwrap_or_else(|e| panic!("{sql}: {e}")),
+            expected,
+            "{sql}"
+        );
+    }
+    let house = house_with(Settings { timeout: Duration::from_millis(400), ..settings() }).await;
+    for sql in [
+        "select count(*) from generate_series(1, 8192) where repeat('a', 30) like (repeat('%a', 1000) || value)",
+        "select count(*) from generate_series(1, 8192) where 'a' ~ ('\\w{50}' || value)",
+    ] {
+        let started = Instant::now();
+        let error = refused(&house, sql).await;
+        assert!(matches!(error, Error::Timeout { .. } | Error::Exhausted { .. }), "{sql}: {error}");
+        // The thread is free again, not only its reader.
+        let one = ask(&house, &analyst, "select 1").await;
+        assert_eq!(one.unwrap(), ["1"]);
+        assert!(started.elapsed() < Duration::from_secs(5), "{sql}: {:?}", started.elapsed());
+    }
+}
