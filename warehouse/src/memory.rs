@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::OnceLock;
 
 pub use allocator::{Guarded, RAN_OUT, was_refused};
-pub(crate) use allocator::{hold_back, of_queries};
+pub(crate) use allocator::{hold_back, of_queries, tidy};
 
 use store::limits;
 
@@ -36,7 +36,10 @@ fn crowded(more: u64, pieces: u64) -> bool {
     let Some((space, resident)) = pages() else { return false };
     let over =
         |pages: u64, most: Option<u64>| most.is_some_and(|m| (pages * ceiling.page).saturating_add(more) > m);
-    over(resident.max(pieces / ceiling.page), ceiling.resident) || over(space, ceiling.space)
+    // Freed small pieces keep their addresses, in which the next ones find room.
+    let taken = || space.saturating_sub(allocator::unused() / ceiling.page);
+    over(resident.max(pieces / ceiling.page), ceiling.resident)
+        || (over(space, ceiling.space) && over(taken(), ceiling.space))
 }
 
 /// Bytes that all queries together may reserve, of the `wanted` ones, under the bounds of this process.

@@ -17,6 +17,8 @@ use std::time::Duration;
 const LARGE: usize = 1 << 20;
 /// Held back for the threads that are not refused.
 const RESERVE: usize = 64 << 20;
+/// Freed memory that is not worth giving back.
+const KEPT: u64 = 256 << 20;
 /// How long such a thread waits for memory, in so many looks.
 const PAUSE: Duration = Duration::from_millis(10);
 const LOOKS: usize = 300;
@@ -57,6 +59,27 @@ pub(crate) fn hold_back() {
             let before = HELD_BACK.swap(reserve, Ordering::AcqRel);
             free(before);
         }
+    }
+}
+
+/// Bytes that the C library holds for the next small pieces and nobody uses.
+#[cfg(target_env = "gnu")]
+pub(super) fn unused() -> u64 {
+    // SAFETY: the call only reads the library's own counts.
+    unsafe { libc::mallinfo2() }.fordblks as u64
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn unused() -> u64 {
+    0
+}
+
+/// Gives memory back to the system that nobody uses, when it is much: the addresses stay.
+pub(crate) fn tidy() {
+    #[cfg(target_env = "gnu")]
+    if unused() > KEPT {
+        // SAFETY: the call has no precondition.
+        unsafe { libc::malloc_trim(0) };
     }
 }
 

@@ -262,6 +262,7 @@ fn watch(registry: &Weak<Registry>) {
         let idle = registry.lock();
         if idle.is_empty() {
             drop(registry.begun.wait_timeout(idle, Duration::from_secs(1)));
+            memory::tidy();
             continue;
         }
         drop(idle);
