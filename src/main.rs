@@ -17,6 +17,7 @@ const END: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     keep_private();
+    warehouse::keep_few_regions();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK)

@@ -161,8 +161,9 @@ impl Platform {
     pub fn runner(self: &Arc<Self>) -> Runner<Self> {
         let mut runner = Runner::new(self.queue.clone(), self.clone(), self.clock.clone());
         runner.register::<Sync>(2, 1);
-        runner.register::<Clean>(2, 3);
-        runner.register::<Build>(1, 3);
+        // An object store that is away for an hour, or memory that others hold, passes by itself.
+        runner.register::<Clean>(2, 24);
+        runner.register::<Build>(1, 12);
         runner.register::<Evaluate>(1, 1);
         runner.register::<Deliver>(1, 1);
         runner.register::<Upkeep>(1, 1);

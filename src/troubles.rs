@@ -14,7 +14,7 @@ use crate::platform::Platform;
 pub struct Standing {
     /// Sources whose latest read failed.
     pub sources: Vec<SourceState>,
-    /// Rules, channels, models and definitions that do not do their work.
+    /// Rules, channels, cleanings, models and definitions that do not do their work, and a process short of memory.
     pub troubles: Vec<Trouble>,
 }
 
@@ -45,13 +45,27 @@ impl Platform {
         let sources = states.into_iter().filter(SourceState::is_failing).collect();
         let mut troubles = self.troubles().await?;
         troubles.extend(self.broken().await?);
+        troubles.extend(self.warehouse.is_short_of_memory().then(|| {
+            Trouble {
+                what: "memory.short",
+                name: "queries".into(),
+                since: None,
+                message:
+                    "the process holds all the memory it may, and refuses queries; see limits.resident_bytes"
+                        .into(),
+            }
+        }));
         Ok(Standing { sources, troubles })
     }
 
-    /// Models that keep an older version because their last build failed, and definitions that are not in force.
+    /// Cleanings and models that keep an older version because their last run failed, and definitions that are not in force.
     async fn broken(&self) -> Result<Vec<Trouble>> {
         let live = self.project();
         let failed = self.warehouse.failed_builds().await?;
+        let cleans = self.warehouse.failed_cleans().await?.into_iter();
+        let cleans = cleans.filter(|clean| live.project.cleans.contains_key(&clean.name)).map(|clean| {
+            Trouble { what: "clean.failing", name: clean.name, since: Some(clean.at), message: clean.message }
+        });
         let models = failed.into_iter().filter(|(name, _)| live.project.models.contains_key(name)).map(
             |(name, state)| Trouble {
                 what: "model.failing",
@@ -66,7 +80,7 @@ impl Platform {
             since: None,
             message: finding.message.clone(),
         });
-        Ok(models.chain(definitions).collect())
+        Ok(cleans.chain(models).chain(definitions).collect())
     }
 
     /// Rules that cannot be evaluated or are late, channels that are closed, fail or gave messages up.

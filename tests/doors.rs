@@ -293,9 +293,11 @@ async fn memory_that_a_query_cannot_have_ends_the_query() {
 async fn a_certificate_that_cannot_be_read_is_told_before_anything_is_served() {
     let folder = project();
     folder.write("guanlan.yaml", format!("{SITE}tls: {{ certificate: nope.pem, key: nope.key }}\n"));
-    let (code, said) = Guanlan::new(folder.path()).fails(&["serve", "--listen", "127.0.0.1:0"]);
-    assert!(code == 2 && said.contains("tls.certificate") && said.contains("nope.pem"), "{code}: {said}");
-    assert!(!said.contains("panic") && !said.contains("serves"), "{said}");
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["check"]] {
+        let (code, said) = Guanlan::new(folder.path()).fails(command);
+        assert!(code == 2 && said.contains("tls.certificate") && said.contains("nope.pem"), "{code}: {said}");
+        assert!(!said.contains("panic") && !said.contains("serves"), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -304,6 +306,10 @@ async fn health_tells_of_models_and_definitions_that_are_not_in_force() {
     folder.write("sources/x.yaml", "title: X\nkind: { files: { path: drops } }\nstreams:\n  o: { glob: '*.csv', format: { csv: { delimiter: ',' } } }\n");
     folder.write("drops/a.csv", "id,n\n1,10\n2,20\n");
     folder.write("models/bad.sql", "---\ntitle: B\nrefresh: { full: {} }\n---\nselect 1 / (cast(id as bigint) - cast(id as bigint)) as q from raw.x_o\n");
+    folder.write(
+        "cleans/o.yaml",
+        "title: C\nfrom: raw.x_o\nkey: [id]\ncolumns:\n  id: { type: int }\n  n: { type: date, required: true }\n",
+    );
     let guanlan = Guanlan::new(folder.path());
     let _ = guanlan.run(&["sync"]);
     folder.write("metrics/broken.yaml", "title: M\ntabel: raw.x_o\n");
@@ -313,6 +319,7 @@ async fn health_tells_of_models_and_definitions_that_are_not_in_force() {
     let health = root.get("/health").await;
     assert_eq!(health["status"], "degraded", "{health}");
     assert_eq!(health["reasons"]["model.failing"], 1, "{health}");
+    assert_eq!(health["reasons"]["clean.failing"], 1, "{health}");
     assert!(health["reasons"]["definition.broken"].as_u64() >= Some(1), "{health}");
     let models = root.get("/api/models").await;
     assert!(models[0]["failed"]["message"].as_str().is_some_and(|m| m.contains("ivide by zero")), "{models}");

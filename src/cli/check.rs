@@ -49,6 +49,12 @@ pub async fn check(project: &Path, output: &Output) -> Result<ExitCode> {
         loader.know(catalogue);
         loaded = loader.load();
     }
+    if let Ok(found) = &mut loaded
+        && let Some(tls) = &found.project.config.tls
+        && let Err(error) = tls.acceptor(&found.project.dir)
+    {
+        found.findings.push(Finding::whole("guanlan.yaml", error.to_string()));
+    }
     let (findings, text, files): (Vec<Finding>, String, usize) = match loaded {
         Ok(loaded) => (loaded.findings.clone(), loaded.render(), loaded.project.files.len()),
         Err(unusable) => (unusable.findings.clone(), unusable.render(), 0),

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use store::{Problem, Step, nearest};
 
+use super::excerpt::without_secrets;
+
 /// What is wrong, in which file, at which place, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
@@ -110,12 +112,8 @@ impl Finding {
             let before = before.rsplit_once("://").map_or(before.as_str(), |(before, _)| before).to_owned();
             return Cow::Owned(format!("{before}…"));
         }
-        let Some((before, rest)) = line.split_once("://") else { return Cow::Borrowed(line) };
-        let end = rest.find(['/', '"', '\'', ' ', ',']).unwrap_or(rest.len());
-        match rest[..end].rfind('@') {
-            Some(at) => Cow::Owned(format!("{before}://…{}", &rest[at..])),
-            None => Cow::Borrowed(line),
-        }
+        let unknown = self.message.starts_with("unknown key").then_some(self.column);
+        without_secrets(line, unknown)
     }
 
     pub fn is_error(&self) -> bool {
@@ -211,7 +209,7 @@ mod tests {
             part: None,
         };
         let shown = finding.render(Some("title: t\n标题: x: 1\n"));
-        let expected = "metrics/a.yaml:2:5: error: unknown key `x`\n   2 | 标题: x: 1\n     |       ^\n     hint: remove it";
+        let expected = "metrics/a.yaml:2:5: error: unknown key `x`\n   2 | 标题: x: …\n     |       ^\n     hint: remove it";
         assert_eq!(shown, expected);
     }
 

@@ -11,6 +11,7 @@
 mod calendar;
 mod check;
 mod columns;
+mod excerpt;
 mod files;
 mod finding;
 mod graph;

@@ -115,7 +115,9 @@ fn explain(error: &Error) -> (String, Option<String>) {
         }
         Error::SerdeInvalidType { unexpected, expected, .. }
         | Error::SerdeInvalidValue { unexpected, expected, .. } => {
-            (format!("expected {expected}, found {unexpected}"), type_hint(expected))
+            // A text may be a secret in the wrong place.
+            let found = if unexpected.starts_with("string ") { "a text" } else { unexpected };
+            (format!("expected {expected}, found {found}"), type_hint(expected))
         }
         Error::SerdeInvalidLength { len, expected, .. } => {
             (format!("expected {expected}, found {len} elements"), None)

@@ -2,6 +2,7 @@
 //! what it means: all of these recurse as deep as the text nests and its operators stand in a row.
 
 mod expansion;
+mod inlined;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 pub(crate) use expansion::expanded;
+pub(crate) use inlined::inlined;
 use store::{Problem, limits};
 
 /// A statement may be made of several expressions as large as one may be.

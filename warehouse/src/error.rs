@@ -169,12 +169,17 @@ fn foreign(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Error {
 fn exhausted(message: &str) -> Error {
     // The pool's own message names operators, which helps nobody but us.
     tracing::info!(detail = message, "a query met the memory limit");
-    Error::Exhausted {
-        message:
-            "the query needs more memory than query.memory_mib allows; select fewer columns or a shorter \
-                  range, aggregate earlier, or raise the limit"
-                .into(),
-    }
+    let message = match [crate::memory::RAN_OUT, "mmap failed"].iter().any(|own| message.contains(own)) {
+        true => {
+            "the server had no memory left for the query; ask again when fewer run, or select fewer columns or a \
+             shorter range"
+        }
+        false => {
+            "the query needs more memory than is left of query.memory_mib; select fewer columns or a shorter range, \
+             aggregate earlier, or raise the limit"
+        }
+    };
+    Error::Exhausted { message: message.into() }
 }
 
 fn sql(message: String) -> Error {

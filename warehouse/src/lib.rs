@@ -56,7 +56,7 @@ pub use error::{Error, Result};
 pub use land::{Landed, Landing, LoadMark, Staged};
 pub use lineage::references;
 pub use log::{DataFile, Snapshot};
-pub use memory::{Guarded, RAN_OUT, was_refused};
+pub use memory::{Guarded, RAN_OUT, keep_few_regions, was_refused};
 pub use naming::Naming;
 pub use range::Range;
 pub use replace::Start;

@@ -5,7 +5,7 @@ mod allocator;
 use std::fs;
 use std::sync::OnceLock;
 
-pub use allocator::{Guarded, RAN_OUT, was_refused};
+pub use allocator::{Guarded, RAN_OUT, keep_few_regions, was_refused};
 pub(crate) use allocator::{hold_back, of_queries, tidy};
 
 use store::limits;

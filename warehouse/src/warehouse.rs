@@ -30,7 +30,7 @@ use crate::session::{self, Registry, Session, Workers, budget};
 use crate::system::SystemTable;
 use crate::table::{TableName, Zone};
 use crate::usage::{self, TablesScan};
-use crate::{lineage, marks};
+use crate::{lineage, marks, memory};
 
 /// Plain data; `calendar` holds zone, week start and fiscal month.
 #[derive(Debug, Clone)]
@@ -297,6 +297,16 @@ impl Warehouse {
         let states = model::states(self.db()).await?;
         // One that is being built has nothing to tell yet.
         Ok(states.into_iter().filter(|(_, state)| !state.ok && !state.message.is_empty()).collect())
+    }
+
+    /// The cleanings whose last run failed or fitted no row. Errs when the metadata database cannot be read.
+    pub async fn failed_cleans(&self) -> Result<Vec<clean::FailedClean>> {
+        clean::failures(self.db()).await
+    }
+
+    /// Whether the process holds all the memory it may although no query runs that could be ended for it.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.0.running.is_idle() && memory::full(0)
     }
 
     /// Cancels a running query: one's own, or anyone's for who may read the system. False when it is not running.

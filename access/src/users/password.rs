@@ -94,6 +94,10 @@ impl Hasher {
         let task = tokio::task::spawn_blocking(move || {
             // The turn ends with the work, not with a caller who hung up.
             let _turn = turn;
+            // The hasher ends the process where there is no memory.
+            let mut room: Vec<u8> = Vec::new();
+            room.try_reserve_exact(MEMORY_KIB as usize * 1024).map_err(|_| Error::Busy)?;
+            drop(room);
             let params =
                 Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
             work(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params))

@@ -23,6 +23,7 @@ use super::runs;
 use super::spec::CleanSpec;
 use super::versions::newest_versions;
 use super::wash::{Counts, Wash, with_arrival};
+use crate::session::caught;
 use crate::{Error, Landing, LoadMark, Result, Since, Staged, TableName, Warehouse, Zone};
 
 /// What one cleaning did. `kept` + `rejected` = `read`.
@@ -92,7 +93,7 @@ impl Warehouse {
         let work = async move {
             let cleaning = Cleaning::new(&warehouse, &name)?;
             let started_at = warehouse.clock().now();
-            let done = cleaning.run(everything).await;
+            let done = caught(cleaning.run(everything)).await;
             runs::record(&warehouse, &name, started_at, &done).await?;
             done
         };

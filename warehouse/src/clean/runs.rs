@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use store::{Metadata, Timestamp, micros, new_id};
+use store::{Metadata, Timestamp, from_micros, micros, new_id};
 
 use super::job::CleanReport;
 use crate::{Error, Result, SystemTable, Warehouse};
@@ -48,6 +48,33 @@ pub(crate) fn system_table() -> SystemTable {
     SystemTable::new("clean_runs", &columns, sql)
 }
 
+/// A cleaning whose last run failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedClean {
+    pub name: String,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+/// The cleanings whose last run failed or kept the last good version.
+pub(crate) async fn failures(db: &Metadata) -> Result<Vec<FailedClean>> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT r.table_name, r.message, r.finished_at FROM clean_runs r \
+         JOIN (SELECT table_name, MAX(started_at) AS last FROM clean_runs GROUP BY table_name) l \
+         ON l.table_name = r.table_name AND l.last = r.started_at \
+         WHERE r.outcome <> 'cleaned' ORDER BY r.table_name",
+    )
+    .fetch_all(db.pool())
+    .await
+    .map_err(|e| Error::Metadata(store::Error::from(e)))?;
+    let failed = |(table, message, at): (String, String, i64)| FailedClean {
+        name: table.trim_start_matches("clean.").to_owned(),
+        message,
+        at: from_micros(at),
+    };
+    Ok(rows.into_iter().map(failed).collect())
+}
+
 /// Writes a run, unless there was nothing to do.
 pub(super) async fn record(
     warehouse: &Warehouse,
@@ -57,7 +84,9 @@ pub(super) async fn record(
 ) -> Result<()> {
     let empty = CleanReport::default();
     let (outcome, report, message) = match done {
-        Ok(report) if report.already => return Ok(()),
+        Ok(report) if report.already && !failures(warehouse.db()).await?.iter().any(|f| f.name == name) => {
+            return Ok(());
+        }
         Ok(report) => ("cleaned", report, String::new()),
         Err(error @ Error::Check { .. }) => ("held", &empty, error.to_string()),
         Err(error) => ("failed", &empty, error.to_string()),

@@ -9,9 +9,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::num::NonZeroUsize;
 use std::ptr::{self, null_mut};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pieces from this size on are looked at before they are given.
 const LARGE: usize = 1 << 20;
@@ -19,6 +21,8 @@ const LARGE: usize = 1 << 20;
 const RESERVE: usize = 64 << 20;
 /// Freed memory that is not worth giving back.
 const KEPT: u64 = 256 << 20;
+/// The C library walks all it holds to count it, so that it is not asked each time, in milliseconds.
+const FRESH: u64 = 100;
 /// How long such a thread waits for memory, in so many looks.
 const PAUSE: Duration = Duration::from_millis(10);
 const LOOKS: usize = 300;
@@ -62,16 +66,41 @@ pub(crate) fn hold_back() {
     }
 }
 
-/// Bytes that the C library holds for the next small pieces and nobody uses.
-#[cfg(target_env = "gnu")]
+/// Bytes that the C library holds for the next small pieces and nobody uses, as it was at most [`FRESH`] ago.
 pub(super) fn unused() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    static COUNTED: AtomicU64 = AtomicU64::new(0);
+    static FOUND: AtomicU64 = AtomicU64::new(0);
+    let now = START.get_or_init(Instant::now).elapsed().as_millis() as u64 + FRESH;
+    let counted = COUNTED.load(Ordering::Relaxed);
+    if now - counted.min(now) >= FRESH
+        && COUNTED.compare_exchange(counted, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    {
+        FOUND.store(counted_unused(), Ordering::Relaxed);
+    }
+    FOUND.load(Ordering::Relaxed)
+}
+
+#[cfg(target_env = "gnu")]
+fn counted_unused() -> u64 {
     // SAFETY: the call only reads the library's own counts.
     unsafe { libc::mallinfo2() }.fordblks as u64
 }
 
 #[cfg(not(target_env = "gnu"))]
-pub(super) fn unused() -> u64 {
+fn counted_unused() -> u64 {
     0
+}
+
+/// Small pieces of all threads come from few regions of addresses, where addresses are bounded: each region keeps what
+/// it once took. To be called before there are threads.
+pub fn keep_few_regions() {
+    #[cfg(target_env = "gnu")]
+    if super::address_space().is_some() {
+        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        // SAFETY: the call has no precondition; where it fails nothing changes.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, cores.min(64) as i32) };
+    }
 }
 
 /// Gives memory back to the system that nobody uses, when it is much: the addresses stay.

@@ -19,6 +19,7 @@ use super::plan;
 use super::progress;
 use super::runs::{Cost, Outcome, Run, costs, record};
 use super::spec::{Check, Incremental, ModelSpec, Refresh};
+use crate::session::caught;
 use crate::{
     Calendar, Error, Landing, LoadMark, Result, Since, Staged, TableName, Warehouse, Zone, references,
 };
@@ -109,7 +110,7 @@ impl Warehouse {
     async fn build_and_record(&self, model: &str, full: bool) -> Result<BuildReport> {
         let build = Build::new(self, model)?;
         let started_at = self.clock().now();
-        let outcome = build.run(full).await;
+        let outcome = caught(build.run(full)).await;
         let failure = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let (how, message) = match &outcome {
             Ok(report) if report.published => (Outcome::Published, String::new()),

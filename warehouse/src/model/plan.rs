@@ -10,7 +10,8 @@ use store::{Problem, nearest};
 
 use super::check::in_file;
 use super::spec::{ModelSpec, Refresh};
-use crate::lineage::one_statement;
+use crate::bounds::{inlined, on_large_stack};
+use crate::lineage::{one_statement, too_much};
 use crate::{Error, TableName, references};
 
 /// Plans the SELECT with `$since` bound (None: NULL).
@@ -48,6 +49,7 @@ pub(super) async fn select(cx: &SessionContext, sql: &str) -> Result<LogicalPlan
         .with_allow_dml(false)
         .with_allow_statements(false)
         .verify_plan(&plan)?;
+    on_large_stack(|| inlined(&plan)).map_err(|p| too_much(p).into_datafusion())?;
     Ok(plan)
 }
 

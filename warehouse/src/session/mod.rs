@@ -34,11 +34,12 @@ pub use answer::{Answer, row_bytes};
 pub(crate) use catalogue::open;
 pub(crate) use running::Registry;
 use running::{Class, Running};
-pub(crate) use workers::Workers;
+pub(crate) use workers::{Workers, caught};
 
+use crate::bounds::{inlined, on_large_stack};
 use crate::catalog::TableInfo;
 use crate::error::{Error, Result};
-use crate::lineage::{name_of, one_statement, tables_of};
+use crate::lineage::{name_of, one_statement, tables_of, too_much};
 use crate::metric::{self, MetricAnswer, MetricQuery};
 use crate::table::{TableName, Zone};
 use crate::warehouse::Warehouse;
@@ -168,6 +169,7 @@ impl Session {
         let reading =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
+        on_large_stack(|| inlined(&plan)).map_err(too_much)?;
         Ok(plan)
     }
 

@@ -197,6 +197,10 @@ impl Registry {
         self.lock().values().for_each(|query| query.end(Why::Cancelled));
     }
 
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// How many queries of people run.
     pub(super) fn busy(&self) -> usize {
         self.lock().values().filter(|query| query.class == Class::Person).count()

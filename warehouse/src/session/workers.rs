@@ -89,7 +89,7 @@ fn runtime(name: &'static str, threads: usize) -> Result<Runtime> {
 }
 
 /// What `work` answers, or its panic as an error with an id that the log has too.
-pub(super) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn caught<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => done,
         Err(panic) => Err(internal(panic.as_ref())),
