@@ -308,7 +308,7 @@ async fn health_tells_of_models_and_definitions_that_are_not_in_force() {
     folder.write("models/bad.sql", "---\ntitle: B\nrefresh: { full: {} }\n---\nselect 1 / (cast(id as bigint) - cast(id as bigint)) as q from raw.x_o\n");
     folder.write(
         "cleans/o.yaml",
-        "title: C\nfrom: raw.x_o\nkey: [id]\ncolumns:\n  id: { type: int }\n  n: { type: date, required: true }\n",
+        "title: C\nfrom: raw.x_o\nkey: [id]\ncolumns:\n  id: { type: int }\n  m: { type: int }\n",
     );
     let guanlan = Guanlan::new(folder.path());
     let _ = guanlan.run(&["sync"]);

@@ -116,7 +116,7 @@ impl Terms {
         }
     }
 
-    /// Terms of an expression whose columns are written out; those of its subqueries are counted by themselves.
+    /// Terms of an expression whose columns are written out; a subquery has those of the column that it answers with.
     fn written(&mut self, expr: &Expr, inputs: &mut Vec<Columns>) -> u64 {
         let mut terms = 0u64;
         let walked = expr.apply(|part| {
@@ -126,7 +126,7 @@ impl Terms {
                     self.around.iter().rev().find_map(|input| input.find(column))
                 }
                 Expr::ScalarSubquery(inner) => self.within(&inner.subquery, inputs),
-                Expr::Exists(exists) => self.within(&exists.subquery.subquery, inputs),
+                Expr::Exists(exists) => self.within(&exists.subquery.subquery, inputs).map(|_| 1),
                 Expr::InSubquery(inner) => self.within(&inner.subquery.subquery, inputs),
                 Expr::SetComparison(inner) => self.within(&inner.subquery.subquery, inputs),
                 _ => None,
@@ -142,8 +142,8 @@ impl Terms {
     fn within(&mut self, plan: &LogicalPlan, inputs: &mut Vec<Columns>) -> Option<u64> {
         let (depth, outer) = (self.around.len(), inputs.len());
         self.around.append(inputs);
-        self.of(plan);
+        let answer = self.of(plan).terms.first().copied();
         inputs.extend(self.around.drain(depth..depth + outer));
-        None
+        answer
     }
 }
