@@ -51,7 +51,7 @@ e2e: build ## The browser test: each persona in Chromium against the real server
 
 fuzz: build ## What nobody meant, a minute a door: SQL, files, questions, requests
 	@tests/prepare.sh test
-	GUANLAN_FUZZ_SECONDS=$${GUANLAN_FUZZ_SECONDS:-60} $(CARGO) nextest run --locked --workspace -E 'test(fuzz)' --no-capture
+	GUANLAN_FUZZ_SECONDS=$${GUANLAN_FUZZ_SECONDS:-60} $(CARGO) nextest run --locked --workspace -E 'test(fuzz) + test(random_statements) + test(damage) + test(by_chance)' --no-capture
 
 walk: build ## One story from source to action; read tests/walk.rs first
 	@tests/prepare.sh test

@@ -60,17 +60,25 @@ fn failed(error: impl std::fmt::Display) -> JobError {
     JobError::Fail { message: error.to_string() }
 }
 
-fn again(error: impl std::fmt::Display) -> JobError {
-    JobError::Retry { after: None, message: error.to_string() }
+/// Attempts of work that took too much time or memory: it had too little of the machine, or is too large for it.
+const DEAR: u32 = 3;
+
+/// How often the same work may be tried, where it may succeed a moment later.
+pub fn attempts(error: &warehouse::Error) -> Option<u32> {
+    use warehouse::Error as E;
+    match error {
+        E::Store { .. } | E::Conflict { .. } | E::Metadata(_) => Some(u32::MAX),
+        E::Exhausted { .. } | E::Timeout { .. } => Some(DEAR),
+        _ => None,
+    }
 }
 
-/// Whether the same work may succeed a moment later.
-pub fn may_pass(error: &warehouse::Error) -> bool {
-    use warehouse::Error as E;
-    matches!(
-        error,
-        E::Store { .. } | E::Conflict { .. } | E::Exhausted { .. } | E::Timeout { .. } | E::Metadata(_)
-    )
+/// What becomes of a job that did not do its work.
+fn ended(message: String, attempts: Option<u32>) -> JobError {
+    match attempts {
+        Some(most) => JobError::Retry { most, message },
+        None => JobError::Fail { message },
+    }
 }
 
 impl Job for Sync {
@@ -109,7 +117,7 @@ impl Job for Clean {
             return Ok(());
         }
         let cleaned = cx.warehouse.clean(&self.table).await;
-        let report = cleaned.map_err(|e| if may_pass(&e) { again(e) } else { failed(e) })?;
+        let report = cleaned.map_err(|e| ended(e.to_string(), attempts(&e)))?;
         if !report.already {
             let table = format!("clean.{}", self.table).parse().map_err(failed)?;
             cx.follow(Happened::Cleaned(table)).await.map_err(failed)?;
@@ -128,11 +136,9 @@ impl Job for Build {
 
     async fn run(&self, cx: &Platform) -> Result<(), JobError> {
         let outcome = cx.build_stale().await.map_err(failed)?;
-        let message = outcome.failed.join("; ");
-        match (outcome.failed.is_empty(), outcome.try_again) {
-            (true, _) => Ok(()),
-            (false, true) => Err(again(message)),
-            (false, false) => Err(failed(message)),
+        match outcome.failed.is_empty() {
+            true => Ok(()),
+            false => Err(ended(outcome.failed.join("; "), outcome.attempts)),
         }
     }
 }

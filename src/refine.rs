@@ -18,8 +18,8 @@ const TOGETHER: usize = 2;
 pub struct Built {
     pub published: Vec<TableName>,
     pub failed: Vec<String>,
-    /// Some failed for a reason that may pass by itself.
-    pub try_again: bool,
+    /// How often to try again, if some failed for a reason that may pass by itself.
+    pub attempts: Option<u32>,
 }
 
 /// What cleaning and building everything that is stale came to, a line each.
@@ -48,7 +48,7 @@ impl Built {
                 self.failed.push(format!("mart.{model} {fate}: {}", report.message()));
             }
             Err(error) => {
-                self.try_again |= jobs::may_pass(&error);
+                self.attempts = self.attempts.max(jobs::attempts(&error));
                 self.failed.push(format!("mart.{model}: {error}"));
             }
         }

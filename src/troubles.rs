@@ -62,9 +62,11 @@ impl Platform {
     async fn broken(&self) -> Result<Vec<Trouble>> {
         let live = self.project();
         let failed = self.warehouse.failed_builds().await?;
-        let cleans = self.warehouse.failed_cleans().await?.into_iter();
-        let cleans = cleans.filter(|clean| live.project.cleans.contains_key(&clean.name)).map(|clean| {
-            Trouble { what: "clean.failing", name: clean.name, since: Some(clean.at), message: clean.message }
+        let cleans = self.warehouse.failed_cleans().await?.into_iter().map(|clean| Trouble {
+            what: "clean.failing",
+            name: clean.name,
+            since: Some(clean.at),
+            message: clean.message,
         });
         let models = failed.into_iter().filter(|(name, _)| live.project.models.contains_key(name)).map(
             |(name, state)| Trouble {

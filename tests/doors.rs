@@ -1,10 +1,12 @@
 //! The HTTP door against those who send little, slowly, by another name, or after their session ended.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -150,7 +152,12 @@ async fn a_guesser_is_slowed_and_the_right_person_waits_seconds() {
     let login = |password: &str, from: &str| {
         let request = http.post(format!("{}/api/session", served.base)).header("x-forwarded-for", from);
         let request = request.json(&json!({"user": "ana", "password": password}));
-        async move { request.send().await.unwrap().status().as_u16() }
+        async move {
+            let answer = request.send().await.unwrap();
+            // Who must wait is told until when.
+            assert_eq!(answer.status() == 429, answer.headers().contains_key("retry-after"));
+            answer.status().as_u16()
+        }
     };
     let mut seen = Vec::new();
     for _ in 0..8 {
@@ -213,7 +220,11 @@ async fn files_are_for_their_owner_alone() {
     let guanlan = Guanlan::new(&place);
     guanlan.ok(&["init", place.to_str().unwrap()]);
     guanlan.ok(&["sync"]);
+    // As an older version left it.
+    let own = place.join(".guanlan");
+    std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o755)).unwrap();
     drop(guanlan.serve().await);
+    assert_eq!(own.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     let mut looked = 0;
     private(&place, &mut looked);
     assert!(looked > 20, "{looked} files");
@@ -250,6 +261,84 @@ async fn health_tells_of_sources_that_fail_without_their_names() {
     assert!(!text.contains("gone"), "{text}");
     let status = served.sign_in("boss", &password).await.get("/api/status").await;
     assert_eq!(status["sources"][0]["source"], "gone", "{status}");
+}
+
+/// A proxy of the environment would call whatever it likes, past every check of addresses.
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let folder = project();
+    let ((api, called), (proxy, proxied)) = (counting(), counting());
+    let base = format!("http://127.0.0.1:{api}");
+    folder.write("guanlan.yaml", format!("{SITE}outbound: {{ allow: ['127.0.0.1:{api}'] }}\n"));
+    folder.write("key", "k");
+    folder.write(
+        "sources/api.yaml",
+        format!("title: A\nkind: {{ rest: {{ url: '{base}' }} }}\nstreams:\n  rows: {{ path: /rows }}\n"),
+    );
+    folder.write("sources/bucket.yaml", format!(
+        "title: B\nkind: {{ files: {{ path: drops, store: {{ s3: {{ bucket: b, endpoint: '{base}', allow_http: true, \
+         access_key: 'file:key', secret_key: 'file:key' }} }} }} }}\nstreams:\n  rows: {{ glob: '*.csv', format: {{ csv: {{}} }} }}\n"
+    ));
+    let proxy = format!("http://127.0.0.1:{proxy}");
+    let mut guanlan = Guanlan::new(folder.path());
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        guanlan = guanlan.env(name, &proxy);
+    }
+    for source in ["api", "bucket"] {
+        let before = called.load(Ordering::SeqCst);
+        let _ = guanlan.run(&["sync", source]);
+        assert!(called.load(Ordering::SeqCst) > before, "{source} was called");
+    }
+    assert_eq!(proxied.load(Ordering::SeqCst), 0);
+}
+
+/// A server that answers everybody with an empty list: its port, and how often it was called.
+fn counting() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, calls) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = calls.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0u8; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]");
+        }
+    });
+    (port, calls)
+}
+
+/// Deadlines hold inside a batch, and health, beside it, is answered.
+#[tokio::test]
+async fn slow_statements_end_at_their_deadline_and_with_the_server() {
+    let folder = project();
+    folder.write("guanlan.yaml", format!("{SITE}query: {{ timeout: 3s }}\n"));
+    let guanlan = Guanlan::new(folder.path());
+    let password = user(&guanlan, "ana", "analyst");
+    let served = guanlan.serve().await;
+    let ana = served.sign_in("ana", &password).await;
+    let slow = [
+        "select count(working_hours(timestamp '1900-01-01', timestamp '2000-01-01' + \
+         arrow_cast(value, 'Duration(Second)'))) from generate_series(1, 2000000)",
+        "select count(*) from generate_series(1, 200000) a join generate_series(1, 200000) b on a.value % 7 = b.value % 7",
+    ];
+    let ask = || futures::future::join_all(slow.map(|sql| ana.try_post("/api/sql", json!({"sql": sql}))));
+    let watch = async {
+        loop {
+            assert!(served.healthy().await, "health within a second");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let begun = Instant::now();
+    tokio::select! {
+        answers = ask() => assert!(answers.iter().any(|(status, _)| *status == 504), "{answers:?}"),
+        () = watch => {}
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let asked = tokio::time::timeout(Duration::from_millis(500), ask());
+    assert!(asked.await.is_err(), "they still run");
+    let begun = Instant::now();
+    served.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "a stop waits for no batch: {:?}", begun.elapsed());
 }
 
 /// Statements whose memory nobody accounts for, each of which once ended the process under these limits.
@@ -293,11 +382,12 @@ async fn memory_that_a_query_cannot_have_ends_the_query() {
 async fn a_certificate_that_cannot_be_read_is_told_before_anything_is_served() {
     let folder = project();
     folder.write("guanlan.yaml", format!("{SITE}tls: {{ certificate: nope.pem, key: nope.key }}\n"));
-    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["check"]] {
-        let (code, said) = Guanlan::new(folder.path()).fails(command);
-        assert!(code == 2 && said.contains("tls.certificate") && said.contains("nope.pem"), "{code}: {said}");
-        assert!(!said.contains("panic") && !said.contains("serves"), "{said}");
-    }
+    let guanlan = Guanlan::new(folder.path());
+    let (code, said) = guanlan.fails(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(code == 2 && said.contains("tls.certificate") && said.contains("nope.pem"), "{code}: {said}");
+    assert!(!said.contains("panic") && !said.contains("serves"), "{said}");
+    let said = guanlan.ok(&["check"]);
+    assert!(said.contains("warning: tls.certificate") && said.contains("nope.pem"), "{said}");
 }
 
 #[tokio::test]

@@ -65,8 +65,9 @@ pub(crate) const TITLES: [&str; 6] = ["专员", "高级专员", "主管", "工�
 
 pub(crate) const VENDOR_PLACES: [&str; 12] =
     ["上海", "深圳", "北京", "成都", "武汉", "杭州", "苏州", "广州", "重庆", "南京", "宁波", "天津"];
+/// Invented like the customers.
 pub(crate) const VENDOR_NAMES: [&str; 10] =
-    ["恒信", "启明", "瑞丰", "中科", "华瑞", "联达", "东方", "鼎盛", "博远", "新元"];
+    ["砚澜", "穗迟", "汀屿", "岑泊", "槲川", "霁岚", "枫涟", "鹭砂", "栎渚", "苔原"];
 pub(crate) const VENDOR_KINDS: [&str; 4] =
     ["科技有限公司", "办公用品有限公司", "物流有限公司", "电子设备有限公司"];
 

@@ -8,7 +8,7 @@ pub(crate) mod spool;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use access::outbound::Outbound;
@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 pub(crate) async fn open(spec: &SourceSpec, parts: &Parts) -> Result<Box<dyn Source>, SourceError> {
     Ok(match &spec.kind {
         KindSpec::Sqlite(sqlite) => {
-            Box::new(sqlite::Sqlite::new(parts.base.join(&sqlite.path), parts.clock.clone()))
+            Box::new(sqlite::Sqlite::new(inside(&parts.base, &sqlite.path)?, parts.clock.clone()))
         }
         KindSpec::Postgres(database) => {
             Box::new(postgres::Postgres::new(&resolve(&database.url, parts)?, database, parts)?)
@@ -56,6 +56,31 @@ pub(crate) async fn open(spec: &SourceSpec, parts: &Parts) -> Result<Box<dyn Sou
             Box::new(rest::Rest::new(rest, token, parts)?)
         }
     })
+}
+
+/// A local place that a definition names: no part of the system, and behind no link that the definition does not show.
+fn inside(base: &Path, path: &Path) -> Result<PathBuf, SourceError> {
+    let whole = base.join(path);
+    let real = whole.canonicalize().unwrap_or_else(|_| whole.clone());
+    if ["/proc", "/sys", "/dev"].iter().any(|of| real.starts_with(of)) {
+        return Err(SourceError::never(format!(
+            "{} belongs to the system and holds no data",
+            path.display()
+        )));
+    }
+    if path.is_relative() {
+        let mut at = base.to_owned();
+        for part in path.components() {
+            at.push(part);
+            if std::fs::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                let link = at.strip_prefix(base).unwrap_or(&at).display();
+                return Err(SourceError::never(format!(
+                    "`path` leads through the link {link}; write the place that it leads to"
+                )));
+            }
+        }
+    }
+    Ok(whole)
 }
 
 fn resolve(secret: &store::Secret, parts: &Parts) -> Result<String, SourceError> {

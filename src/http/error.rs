@@ -66,6 +66,18 @@ impl Refusal {
         self
     }
 
+    /// When to come again: the moment that is known, else soon where the server is only busy.
+    fn retry_after(&self) -> Option<HeaderValue> {
+        match (self.until, self.status) {
+            (Some(until), _) => {
+                let whole = until + chrono::TimeDelta::milliseconds(999);
+                HeaderValue::from_str(&whole.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
+            }
+            (None, StatusCode::TOO_MANY_REQUESTS) => Some(HeaderValue::from_static("1")),
+            _ => None,
+        }
+    }
+
     /// A failure of ours: logged whole here, once, and told to the caller without its inside.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(error = %error, "request failed");
@@ -81,9 +93,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(&self)).into_response();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(moment) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, moment);
+        }
         response
     }
 }

@@ -1,5 +1,6 @@
 //! Whether the server works, its Prometheus metrics, and the audit record of what callers did.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::json;
 use super::{App, Refusal};
 use crate::troubles::Standing;
 
-/// How long a look at everything may take before health is told without it.
+/// How long a look at everything may take before health is told without it: the server is then busy, which is told.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// `GET /health`: open to anyone, so it says whether and how much of what, but no names. `ok`, or `degraded` with
@@ -24,9 +25,11 @@ pub async fn health(State(app): State<App>) -> Response {
     let (code, status) = match (&standing, alive) {
         (_, false) => (StatusCode::SERVICE_UNAVAILABLE, "metadata database unreachable"),
         (Some(standing), true) if !standing.is_good() => (StatusCode::OK, "degraded"),
-        (_, true) => (StatusCode::OK, "ok"),
+        (Some(_), true) => (StatusCode::OK, "ok"),
+        (None, true) => (StatusCode::OK, "degraded"),
     };
-    let reasons = standing.map(|standing| standing.kinds()).unwrap_or_default();
+    let unknown = || BTreeMap::from([("look.failed", 1)]);
+    let reasons = standing.map_or_else(unknown, |standing| standing.kinds());
     let now = app.clock.now();
     let version = env!("CARGO_PKG_VERSION");
     (code, Json(json!({"status": status, "reasons": reasons, "version": version, "now": now})))

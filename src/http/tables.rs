@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use warehouse::{TableInfo, TableName};
+use warehouse::{TableInfo, TableName, Zone};
 
 use super::{App, Caller, Refusal};
 use crate::cells;
@@ -40,6 +40,15 @@ pub async fn one(
         .ok_or_else(|| Refusal::not_found(format!("no table {name} that you may read")))?;
     let mut value = describe(table);
     value["used_by"] = json!(used_by(&app, &caller, &table.name));
+    if table.name.zone == Zone::Mart
+        && let Ok(mut due) = app.warehouse.due(&table.name.name).await
+    {
+        // The reason names inputs, which are for those who see where data comes from.
+        if !access::decide(&caller.who, access::Permission::ReadSources) {
+            due.reason.clear();
+        }
+        value["due"] = json!(due);
+    }
     // Rows are for those who may ask for them by SQL; others see what there is and how fresh it is.
     let may_read = access::decide(&caller.who, access::Permission::RunSql);
     let wanted = if may_read { sample.unwrap_or(50).min(500) } else { 0 };

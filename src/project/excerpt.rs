@@ -4,22 +4,21 @@
 use std::borrow::Cow;
 
 /// Parts of the names of keys whose values are secrets, misspelled ones too.
-const SECRET: [&str; 14] = [
-    "pass",
+const PARTS: [&str; 11] = [
+    "passw",
     "pwd",
     "secret",
     "token",
     "bearer",
-    "auth",
+    "authoriz",
     "credential",
     "cookie",
     "api_key",
     "apikey",
-    "api-key",
     "access_key",
-    "private_key",
-    "psw",
 ];
+/// Whole names.
+const NAMES: [&str; 3] = ["auth", "pass", "api-key"];
 /// How a reference to a secret begins.
 const REFERENCES: [&str; 2] = ["env:", "file:"];
 
@@ -28,6 +27,10 @@ const REFERENCES: [&str; 2] = ["env:", "file:"];
 pub(super) fn without_secrets(line: &str, unknown: Option<usize>) -> Cow<'_, str> {
     let behind = |at: usize| Cow::Owned(format!("{} …", &line[..at]));
     for (at, _) in line.match_indices(':') {
+        // A cast of SQL.
+        if line[at + 1..].starts_with(':') || line[..at].ends_with(':') {
+            continue;
+        }
         let key = line[..at].trim_end_matches(['"', '\'']);
         let begin = key.rfind([' ', '\t', '{', ',', '"', '\'']).map_or(0, |before| before + 1);
         let name = key[begin..].to_lowercase();
@@ -35,7 +38,7 @@ pub(super) fn without_secrets(line: &str, unknown: Option<usize>) -> Cow<'_, str
         let harmless =
             value.is_empty() || value.starts_with('#') || REFERENCES.iter().any(|r| value.starts_with(r));
         // A map of harmless keys is shown, and its keys are looked at themselves.
-        if !harmless && !value.starts_with('{') && SECRET.iter().any(|part| name.contains(part)) {
+        if !harmless && !value.starts_with('{') && is_secret(&name) {
             return behind(at + 1);
         }
         let column = line[..begin].chars().count() + 1;
@@ -44,6 +47,10 @@ pub(super) fn without_secrets(line: &str, unknown: Option<usize>) -> Cow<'_, str
         }
     }
     without_password(line)
+}
+
+fn is_secret(name: &str) -> bool {
+    NAMES.contains(&name) || PARTS.iter().any(|part| name.contains(part))
 }
 
 /// An address without its user's password.
@@ -73,6 +80,10 @@ mod tests {
             ("key: [id] # primary", "key: [id] # primary"),
             ("title: 12:30 A@B http://host/a@b", "title: 12:30 A@B http://host/a@b"),
             ("password: ", "password: "),
+            (
+                "select token_id::int, author: x, pass_rate: 3",
+                "select token_id::int, author: x, pass_rate: 3",
+            ),
         ] {
             assert_eq!(without_secrets(line, None), shown);
         }

@@ -109,6 +109,12 @@ fn keys_and_types_are_checked_where_they_stand() {
             },
             Wrong {
                 file: "guanlan.yaml",
+                text: "site: { name: X }\nlimits: hunter2\n",
+                // The text may be a secret in the wrong place.
+                said: &["guanlan.yaml:2:9: error: expected struct Limits, found a text"],
+            },
+            Wrong {
+                file: "guanlan.yaml",
                 text: "site: { name: X, fiscal_month: 13 }\nquery: { memory_mib: 1 }\n",
                 said: &[
                     "guanlan.yaml:1:32: error: `fiscal_month` must be a month from 1 to 12 | fiscal_month: 1",

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ impl FolderLease {
         let folder = dir.join(".guanlan");
         let failed = |doing, path: &Path, source| Error::Disk { doing, path: path.to_owned(), source };
         std::fs::create_dir_all(&folder).map_err(|e| failed("create the folder", &folder, e))?;
+        // It holds accounts and sessions; an older version may have made it for everyone to read. Another account's
+        // folder stays as it is.
+        let _ = std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700));
         let path = folder.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

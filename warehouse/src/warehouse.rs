@@ -301,7 +301,11 @@ impl Warehouse {
 
     /// The cleanings whose last run failed or fitted no row. Errs when the metadata database cannot be read.
     pub async fn failed_cleans(&self) -> Result<Vec<clean::FailedClean>> {
-        clean::failures(self.db()).await
+        let mut failed = Vec::new();
+        for name in self.definitions().cleans.keys() {
+            failed.extend(clean::failure(self.db(), name).await?);
+        }
+        Ok(failed)
     }
 
     /// Whether the process holds all the memory it may although no query runs that could be ended for it.

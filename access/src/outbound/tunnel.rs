@@ -4,7 +4,7 @@
 //! the driver with the server, through here. Until it is, what a PostgreSQL server says is read along, so that
 //! a password is never sent in clear.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -66,6 +66,14 @@ impl Drop for Tunnel {
 }
 
 impl Outbound {
+    /// Whether a database server of this machine may be reached, which a Unix socket does too.
+    ///
+    /// # Errors
+    /// It is not allowed.
+    pub async fn local(&self, port: u16) -> Result<(), OutboundError> {
+        self.checked(&Host::Ipv4(Ipv4Addr::LOCALHOST), port, true).await.map(drop)
+    }
+
     /// Connects to a database server by its name or address.
     ///
     /// # Errors

@@ -97,7 +97,7 @@ impl Hasher {
             // The hasher ends the process where there is no memory.
             let mut room: Vec<u8> = Vec::new();
             room.try_reserve_exact(MEMORY_KIB as usize * 1024).map_err(|_| Error::Busy)?;
-            drop(room);
+            drop(std::hint::black_box(room));
             let params =
                 Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
             work(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params))

@@ -69,6 +69,20 @@ test('a wrong password is told and nothing is shown', async () => {
   await window.close();
 });
 
+test('a session that ended is told on a fresh page, once', async () => {
+  await as('executive', {}, async ({ page, id }) => {
+    const told = page.getByText('登录已过期，请重新登录。');
+    // Somewhere without a live page, which would hear of it before the fresh one.
+    await page.goto('/favicon.svg');
+    await page.context().clearCookies();
+    await page.goto('/');
+    await told.waitFor();
+    await page.reload();
+    await id('login-submit').waitFor();
+    assert.equal(await told.count(), 0);
+  });
+});
+
 test('an executive reads a number that equals SQL, changes the range, and sees it move', async () => {
   await as('executive', { size: DESKTOP }, async (window) => {
     const { page, id } = window;
@@ -162,6 +176,20 @@ test('an analyst reads a million rows, runs SQL, and takes the result away', asy
   });
 });
 
+test('the SQL page begins with a question that has an answer', async () => {
+  await as('analyst', { size: DESKTOP }, async ({ page, id }) => {
+    await page.goto('/sql');
+    await page.waitForFunction(() =>
+      /from (mart|clean)\.\w/.test(document.querySelector('.cm-content')?.innerText ?? ''),
+    );
+    assert.ok(await id('sql-csv').isDisabled(), 'there is no result to take away yet');
+    await id('sql-run').click();
+    await id('sql-result').waitFor();
+    assert.equal(await id('sql-error').count(), 0);
+    assert.ok(await id('sql-csv').isEnabled());
+  });
+});
+
 test('ops is warned, sees why and who was told, and takes it', async () => {
   await as('ops', { size: DESKTOP }, async (window) => {
     const { page, id } = window;
@@ -217,6 +245,92 @@ test('an admin adds a user, who can sign in, and the audit tells', async () => {
     await page.goto('/access?tab=audit');
     await page.getByTitle('user.add').first().waitFor();
     await accessible(window, 'the audit');
+  });
+});
+
+/** Opens the cockpit and waits until its lines are drawn. */
+async function cockpit(page) {
+  await page.goto('/dashboards/cockpit');
+  await page.waitForFunction(() => {
+    const charts = [...document.querySelectorAll('.cell.is-line')];
+    const busy = document.querySelector('main [aria-busy=true], main .skeleton');
+    return !busy && charts.length > 0 && charts.every((one) => one.querySelector('.host svg text'));
+  });
+}
+
+for (const size of [DESKTOP, PHONE]) {
+  test(`the labels of charts lie inside them and apart at ${size.width}`, async () => {
+    await as('executive', { size }, async ({ page }) => {
+      await cockpit(page);
+      const wrong = await page.evaluate(() =>
+        [...document.querySelectorAll('.host svg')].flatMap((svg) => {
+          const frame = svg.getBoundingClientRect();
+          const labels = [...svg.querySelectorAll('text')].map((one) => ({
+            text: one.textContent,
+            at: one.getBoundingClientRect(),
+          }));
+          const outside = ({ at }) =>
+            at.left < frame.left - 1 ||
+            at.right > frame.right + 1 ||
+            at.top < frame.top - 1 ||
+            at.bottom > frame.bottom + 1;
+          // Those of the time axis stand in one row.
+          const meets = (one, other) =>
+            one !== other &&
+            Math.abs(one.at.top - other.at.top) < 2 &&
+            one.at.left <= other.at.left &&
+            one.at.right > other.at.left + 1;
+          return labels
+            .filter((one) => outside(one) || labels.some((other) => meets(one, other)))
+            .map((one) => one.text);
+        }),
+      );
+      assert.deepEqual(wrong, []);
+    });
+  });
+}
+
+test('the cockpit fits its paper', async () => {
+  await as('executive', { size: DESKTOP }, async ({ page }) => {
+    // A browser that prints draws no chart anew: what was drawn for the screen must fit.
+    await page.addInitScript(() => {
+      window.ResizeObserver = class {
+        observe() {}
+        unobserve() {}
+        disconnect() {}
+      };
+    });
+    await cockpit(page);
+    await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+    // A4 landscape within its margins.
+    await page.emulateMedia({ media: 'print' });
+    await page.setViewportSize({ width: 1047, height: 718 });
+    const { charts, over } = await page.evaluate(() => {
+      const drawn = [...document.querySelectorAll('.cell svg')].map((svg) => ({
+        cell: svg.closest('.cell').getBoundingClientRect(),
+        at: svg.getBoundingClientRect(),
+        chart: !!svg.closest('.host'),
+        scaled: svg.hasAttribute('viewBox'),
+      }));
+      return {
+        charts: drawn.filter((one) => one.chart && one.scaled && one.at.width > 100).length,
+        over: drawn.filter((one) => one.at.right > one.cell.right + 1),
+      };
+    });
+    assert.deepEqual(over, [], 'no drawing runs into its neighbour');
+    assert.equal(charts, await page.locator('.cell.is-line').count(), 'every chart is scaled to its paper');
+    assert.ok(await page.locator('.print-only').isVisible(), 'who, when and what stands on it');
+    assert.ok(await page.locator('.skip').isHidden());
+    const breaks = await page.evaluate(() => [
+      ...new Set(
+        [...document.querySelectorAll('.rows .card')].map((one) => getComputedStyle(one).breakInside),
+      ),
+    ]);
+    assert.deepEqual(breaks, ['avoid'], 'no tile is torn');
+    await page.emulateMedia({ media: null });
+    await page.setViewportSize(DESKTOP);
+    await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+    assert.equal(await page.locator('.host svg[viewBox]').count(), 0, 'the screen is as it was');
   });
 });
 

@@ -4,6 +4,44 @@ use sqlx::Row;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Names of real companies have no place in invented approvals.
+#[test]
+fn companies_are_invented_and_distinct() {
+    use crate::names::{CUSTOMERS, VENDOR_NAMES};
+    let real = [
+        "华润",
+        "永辉",
+        "苏宁",
+        "海尔",
+        "美的",
+        "格力",
+        "三一",
+        "中联",
+        "万科",
+        "招商",
+        "宁德",
+        "比亚迪",
+        "蔚来",
+        "顺丰",
+        "京东",
+        "恒信",
+        "启明",
+        "中科",
+        "东方",
+        "鼎盛",
+        "联达",
+        "蒙牛",
+        "伊利",
+        "安踏",
+        "李宁",
+    ];
+    let names: Vec<&str> = CUSTOMERS.iter().chain(&VENDOR_NAMES).copied().collect();
+    for name in &names {
+        assert!(!real.iter().any(|real| name.contains(real)), "{name}");
+    }
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+}
+
 static FOLDERS: AtomicU64 = AtomicU64::new(0);
 
 /// A fresh folder, removed again when dropped.

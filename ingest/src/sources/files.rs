@@ -53,7 +53,7 @@ impl Files {
     /// The object store cannot be opened.
     pub(crate) fn open(spec: &FilesSpec, parts: &Parts) -> Result<Self, SourceError> {
         let place = match &spec.store {
-            None => Place::Local(parts.base.join(&spec.path)),
+            None => Place::Local(super::inside(&parts.base, &spec.path)?),
             Some(store) => {
                 let objects = Objects::open_behind(store, &parts.base, Some(parts.outbound.clone()))
                     .map_err(|e| SourceError::never(e.to_string()))?;

@@ -60,7 +60,7 @@ impl Mysql {
         // Held until the driver has connected.
         let mut tunnel: Option<Tunnel> = None;
         let guard = if self.options.get_socket().is_some() {
-            self.reach.guard(true)
+            self.reach.local(&place, options.get_port()).await?
         } else {
             let opened = self.reach.open(&place, options.get_host(), options.get_port()).await?;
             let guard = self.reach.guard(opened.is_loopback());

@@ -66,7 +66,7 @@ impl Postgres {
         let mut options = self.options.clone();
         let mut tunnel = None;
         let guard = if options.get_socket().is_some() || options.get_host().starts_with('/') {
-            self.reach.guard(true)
+            self.reach.local(&place, options.get_port()).await?
         } else {
             let opened = self.reach.open(&place, options.get_host(), options.get_port()).await?;
             let guard = self.reach.guard(opened.is_loopback());

@@ -21,6 +21,9 @@ const CELL: usize = 200;
 /// Rows after which a preview stops reading in the middle of a file.
 const ENOUGH: u64 = 50_000;
 
+/// So many tables or files are listed at most.
+const OFFERS: usize = 1_000;
+
 /// What a source offers, and whether each stream can be read.
 #[derive(Debug, Clone, Serialize)]
 pub struct TestReport {
@@ -108,7 +111,11 @@ impl Ingest {
     pub async fn test(&self, spec: &SourceSpec) -> Result<TestReport, SourceError> {
         let source = sources::open(spec, &self.parts).await?;
         let offers = source.streams().await?;
-        let offers = offers.into_iter().map(|s| Offer { name: s.name, detail: s.detail }).collect();
+        let mut offers: Vec<Offer> =
+            offers.into_iter().map(|s| Offer { name: s.name, detail: s.detail }).collect();
+        if offers.len() >= OFFERS {
+            offers.push(Offer { name: "…".into(), detail: format!("only the first {OFFERS} are listed") });
+        }
         let mut streams = Vec::new();
         for (name, of) in &spec.streams {
             let looked = look(source.as_ref(), of, 0).await;

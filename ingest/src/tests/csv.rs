@@ -175,6 +175,18 @@ async fn links_and_special_files_are_not_read() {
         assert!(says(&report, &format!("{name} is a link and was not followed")), "{name} {report:?}");
     }
     assert_eq!(house.one("select count(*) from raw.s_o where id > '1'").await, "0");
+    // Nor is the place of a source: a link there leads elsewhere unseen, and the system's own folders hold no data.
+    link("../outside", "../led");
+    for (path, why) in
+        [("led", "the link led"), ("/proc/self", "belongs to the system"), ("/dev", "belongs to")]
+    {
+        let files = spec(json!({"kind": {"files": {"path": path}}, "streams": {"o": {"glob": "*.csv"}}}));
+        let database = spec(json!({"kind": {"sqlite": {"path": path}}, "streams": {"o": {"table": "t"}}}));
+        for spec in [files, database] {
+            let error = house.ingest.test(&spec).await.unwrap_err().to_string();
+            assert!(error.contains(why), "{path}: {error}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

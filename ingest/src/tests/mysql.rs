@@ -29,6 +29,8 @@ async fn mariadb_lands_every_type_resumes_anywhere_and_explains_refusals() {
     );
     let report = house.sync(&spec_t).await;
     assert!(report.ok(), "{report:?}");
+    let offers = house.ingest.test(&spec_t).await.unwrap().offers;
+    assert!(offers.iter().any(|o| o.name.ends_with("t") && !o.detail.is_empty()), "{offers:?}");
     let row = house.sql("select tiny, flag, bits, ut, u1, ui, ub, f, d, n, name, txt, day, tm, y, j, e, encode(b, 'hex'), cast(at as text) from raw.s_t where id = 1").await.remove(0);
     assert_eq!(
         row[..18],

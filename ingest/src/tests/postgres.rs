@@ -54,6 +54,8 @@ async fn values(house: &House, db: &mut PgConnection, url: &str) {
     let reader = Postgres::new(url, &database(), &parts(&house.folder)).unwrap();
     let mut said = changed(&reader, &stream.streams["t"]).await;
     said.sort();
+    let offers = house.ingest.test(&stream).await.unwrap().offers;
+    assert!(offers.iter().any(|o| o.name.ends_with("contracts") && !o.detail.is_empty()), "{offers:?}");
     let told: Vec<_> = said.iter().map(|(c, n, _, first)| (c.as_str(), *n, first.as_str())).collect();
     assert_eq!(
         told,

@@ -77,6 +77,11 @@ async fn full_replaces_and_upsert_keeps_one_row_a_key() {
         assert_eq!(rows, [["1", "a"], ["2", "B"]], "{table}");
     }
     assert_eq!(house.count("raw.s_q").await, 1);
+    let offers = house.ingest.test(&spec).await.unwrap().offers;
+    assert!(offers.iter().any(|o| o.name.ends_with("t") && !o.detail.is_empty()), "{offers:?}");
+    run(&db, "CREATE VIEW of_t AS SELECT id FROM t").await;
+    let offers = house.ingest.test(&spec).await.unwrap().offers;
+    assert_eq!(offers.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["of_t", "t"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

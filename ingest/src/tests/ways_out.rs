@@ -78,6 +78,17 @@ async fn a_database_outside_the_list_is_not_called() {
         assert!(error.contains("may not be called") && error.contains("outbound.allow"), "{error}");
         assert!(!error.contains("topsecret"), "{error}");
     }
+    // A Unix socket leads to this machine too.
+    for (kind, url) in [
+        ("postgres", "postgres://u:topsecret@localhost/db?host=/var/run/postgresql"),
+        ("mysql", "mysql://u:topsecret@localhost/db?socket=/run/mysqld/mysqld.sock"),
+    ] {
+        folder.write("url", url);
+        let spec = spec(json!({"kind": {kind: {"url": "file:url"}}, "streams": {"t": {"table": "t"}}}));
+        let source = open(&spec, &with(&folder, &["127.0.0.1:1"])).await.unwrap();
+        let error = source.streams().await.unwrap_err().to_string();
+        assert!(error.contains("may not be called") && !error.contains("topsecret"), "{error}");
+    }
     assert_eq!(hits.load(Ordering::SeqCst), 0);
 }
 

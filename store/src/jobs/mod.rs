@@ -8,8 +8,6 @@ mod runner;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,9 +27,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 /// Why a job did not do its work, by what happens next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// Tried again after `after`, or after the runner's growing pause, until the attempts are used up.
+    /// Tried again after the runner's growing pause, until the attempts of its kind are used up, or `most` of them.
     #[error("{message}")]
-    Retry { after: Option<Duration>, message: String },
+    Retry { most: u32, message: String },
     /// Not tried again.
     #[error("{message}")]
     Fail { message: String },

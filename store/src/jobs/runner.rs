@@ -168,7 +168,12 @@ impl<C: Send + Sync + 'static> Runner<C> {
                 })
             } else {
                 AssertUnwindSafe(run(job.payload.clone(), context)).catch_unwind().await.unwrap_or_else(
-                    |_| Err(JobError::Retry { after: None, message: "the job panicked: see the log".into() }),
+                    |_| {
+                        Err(JobError::Retry {
+                            most: u32::MAX,
+                            message: "the job panicked: see the log".into(),
+                        })
+                    },
                 )
             };
             let (outcome, message, again) = judge(&job, result, max_attempts, &clock);
@@ -207,11 +212,11 @@ fn judge(
     match result {
         Ok(()) => (Outcome::Done, None, None),
         Err(JobError::Fail { message }) => (Outcome::Failed, Some(message), None),
-        Err(JobError::Retry { message, .. }) if job.attempt >= i64::from(max_attempts) => {
+        Err(JobError::Retry { most, message }) if job.attempt >= i64::from(most.min(max_attempts)) => {
             (Outcome::Failed, Some(message), None)
         }
-        Err(JobError::Retry { after, message }) => {
-            let pause = after.unwrap_or_else(|| backoff(job.attempt, clock));
+        Err(JobError::Retry { message, .. }) => {
+            let pause = backoff(job.attempt, clock);
             let due = clock.now().checked_add_signed(chrono::Duration::from_std(pause).unwrap_or_default());
             (Outcome::Retry, Some(message), due.or(Some(clock.now())))
         }

@@ -53,7 +53,9 @@ impl Job for Say {
             && *left > 0
         {
             *left -= 1;
-            return Err(JobError::Retry { after: None, message: "not yet".into() });
+            // What is dear says itself how often it may be tried.
+            let most = if self.word == "dear" { 2 } else { u32::MAX };
+            return Err(JobError::Retry { most, message: "not yet".into() });
         }
         if self.word == "never" {
             return Err(JobError::Fail { message: "never".into() });
@@ -138,11 +140,12 @@ async fn a_failing_job_is_tried_again_later_and_given_up_in_the_end() {
     let s = Stage::new().await;
     s.cx.fail_first.lock().unwrap().insert("flaky".into(), 1);
     s.cx.fail_first.lock().unwrap().insert("hopeless".into(), 99);
-    for word in ["flaky", "hopeless", "never", "panic"] {
+    s.cx.fail_first.lock().unwrap().insert("dear".into(), 99);
+    for word in ["dear", "flaky", "hopeless", "never", "panic"] {
         s.queue.push(&say(word), s.clock.now()).await.unwrap();
     }
     let runner = s.runner(1, 3);
-    assert_eq!(runner.drain().await, 4);
+    assert_eq!(runner.drain().await, 5);
     let due = s.queue.next_due().await.unwrap().unwrap();
     assert!(due > s.clock.now() && due <= s.clock.now() + Duration::from_secs(1), "{due}");
     for _ in 0..3 {
@@ -153,6 +156,8 @@ async fn a_failing_job_is_tried_again_later_and_given_up_in_the_end() {
     let mut runs = s.runs().await;
     runs.sort();
     let expected = [
+        ("dear", 1, "retry"),
+        ("dear", 2, "failed"),
         ("flaky", 1, "retry"),
         ("flaky", 2, "done"),
         ("hopeless", 1, "retry"),

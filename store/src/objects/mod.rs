@@ -6,6 +6,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +117,15 @@ impl Objects {
         std::fs::create_dir_all(path).map_err(|e| disk("create the data folder", e))?;
         let root = std::fs::canonicalize(path).map_err(|e| disk("find the data folder", e))?;
         durable::try_writing(&root).map_err(|e| disk("write to the data folder", e))?;
+        let mode = std::fs::metadata(&root).map_or(0, |found| found.permissions().mode() & 0o777);
+        if mode & 0o077 != 0 {
+            // Perhaps on purpose, for another program that reads the tables.
+            tracing::warn!(
+                data.folder = %root.display(), data.mode = format!("{mode:o}"),
+                "other accounts of this machine may read the data; unless that is wanted: chmod -R go= {}",
+                root.display()
+            );
+        }
         let url = Url::from_directory_path(&root)
             .map_err(|()| Error::Invalid(format!("{} is not an absolute path", root.display())))?;
         let store = DurableLocal::open(&root)

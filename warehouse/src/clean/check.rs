@@ -11,6 +11,11 @@ use crate::Zone;
 /// What is wrong with `cleans/<name>.yaml`. With `raw`, the schema of the raw table, source
 /// columns are looked up too. Paths start at the root of the file.
 pub fn check(spec: &CleanSpec, raw: Option<&Schema>) -> Vec<Problem> {
+    let most = store::limits().columns;
+    if spec.columns.len() > most {
+        let problem = Problem::new(format!("the cleaning has more than {most} columns")).at_key("columns");
+        return vec![problem.hint("take the columns that are used, or raise `limits: { columns: … }`")];
+    }
     let mut problems = Vec::new();
     if spec.from.zone != Zone::Raw {
         problems.push(

@@ -44,7 +44,7 @@ pub use ledger::{Adjusted, Quarantined, told};
 pub use ordered::Ordered;
 pub use reject::{Reason, Reject};
 pub use runs::FailedClean;
-pub(crate) use runs::{failures, prepare, system_table};
+pub(crate) use runs::{failure, prepare, system_table};
 pub use spec::{Amount, CleanSpec, CodeMap, ColumnSpec, Otherwise, Replace, SkipRows, Split};
 pub(crate) use sql::{literal, quoted};
 pub use unit::{Interval, Money, Share, Unit};

@@ -48,7 +48,7 @@ pub(crate) fn system_table() -> SystemTable {
     SystemTable::new("clean_runs", &columns, sql)
 }
 
-/// A cleaning whose last run failed.
+/// A cleaning whose last run failed or fitted no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedClean {
     pub name: String,
@@ -56,23 +56,17 @@ pub struct FailedClean {
     pub at: Timestamp,
 }
 
-/// The cleanings whose last run failed or kept the last good version.
-pub(crate) async fn failures(db: &Metadata) -> Result<Vec<FailedClean>> {
-    let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT r.table_name, r.message, r.finished_at FROM clean_runs r \
-         JOIN (SELECT table_name, MAX(started_at) AS last FROM clean_runs GROUP BY table_name) l \
-         ON l.table_name = r.table_name AND l.last = r.started_at \
-         WHERE r.outcome <> 'cleaned' ORDER BY r.table_name",
+/// What went wrong in the last run of a cleaning, if something did.
+pub(crate) async fn failure(db: &Metadata, name: &str) -> Result<Option<FailedClean>> {
+    let last: Option<(String, String, i64)> = sqlx::query_as(
+        "SELECT outcome, message, finished_at FROM clean_runs WHERE table_name = $1 ORDER BY started_at DESC LIMIT 1",
     )
-    .fetch_all(db.pool())
+    .bind(format!("clean.{name}"))
+    .fetch_optional(db.pool())
     .await
     .map_err(|e| Error::Metadata(store::Error::from(e)))?;
-    let failed = |(table, message, at): (String, String, i64)| FailedClean {
-        name: table.trim_start_matches("clean.").to_owned(),
-        message,
-        at: from_micros(at),
-    };
-    Ok(rows.into_iter().map(failed).collect())
+    let failed = last.filter(|(outcome, ..)| outcome != "cleaned");
+    Ok(failed.map(|(_, message, at)| FailedClean { name: name.to_owned(), message, at: from_micros(at) }))
 }
 
 /// Writes a run, unless there was nothing to do.
@@ -84,7 +78,7 @@ pub(super) async fn record(
 ) -> Result<()> {
     let empty = CleanReport::default();
     let (outcome, report, message) = match done {
-        Ok(report) if report.already && !failures(warehouse.db()).await?.iter().any(|f| f.name == name) => {
+        Ok(report) if report.already && failure(warehouse.db(), name).await?.is_none() => {
             return Ok(());
         }
         Ok(report) => ("cleaned", report, String::new()),

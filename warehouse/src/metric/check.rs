@@ -197,7 +197,12 @@ fn check_derived(
         }
     }
     if reaches_itself(name, derived, all) {
-        problems.push(at(Problem::new(format!("`{name}` is derived from itself"))).at_key("metrics"));
+        problems.push(
+            at(Problem::new(format!(
+                "`{name}` is derived from itself, or over more than {MAX_DEPTH} metrics that are derived"
+            )))
+            .at_key("metrics"),
+        );
         return;
     }
     let shared = spec.dimensions(all);

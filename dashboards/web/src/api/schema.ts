@@ -240,7 +240,24 @@ export interface BuildReport {
   published: boolean;
   unchanged: boolean;
 }
+/** Whether the model behind a mart table is to be built, and what that means. */
+export interface Due {
+  model: string;
+  stale: boolean;
+  /** The next build computes every row. */
+  full: boolean;
+  /** Why it is stale; empty when it is not. */
+  reason: string;
+  /** What its last builds took, on average. */
+  cost: BuildCost | null;
+}
+export interface BuildCost {
+  seconds: number;
+  rows: number;
+  bytes: number;
+}
 export interface TableDetail extends TableInfo {
+  due?: Due | null;
   used_by?: TableUse[];
   sample?: Rows | null;
 }

@@ -3,6 +3,7 @@ import type { BandPoint, LineSeries } from '../api/schema';
 import { chartInk, LIGHT, Palette } from '../lib/colour';
 import { bandOption, outsideOf } from './bandOption';
 import { align, bridges, fromZero, lineOption, MAX_LINES, tail } from './lineOption';
+import { timeOption } from './timeOption';
 
 const ink = chartInk(false);
 const tick = String;
@@ -54,6 +55,20 @@ describe('lines', () => {
     expect(drawn(lineOption(lines, ['1', '2'], ink, tick, false))).toHaveLength(1);
     const [before] = drawn(lineOption(lines, ['1', '2'], ink, tick, true));
     expect(before).toMatchObject({ data: [5, 5], lineStyle: { type: 'dashed', opacity: 0.5 } });
+  });
+});
+
+describe('labels of axes', () => {
+  it('lie inside the drawing, and give way to each other', () => {
+    const all = [
+      timeOption(['1', '2'], [], ink, tick, true),
+      lineOption(align([series(null, [1, 2])], new Palette(), false, 'x'), ['1', '2'], ink, tick, true),
+      bandOption([], [], ink, tick),
+    ];
+    for (const option of all) {
+      expect(option.grid).toMatchObject({ outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' });
+      expect(option.xAxis).toMatchObject({ axisLabel: { hideOverlap: true } });
+    }
   });
 });
 

@@ -1,24 +1,10 @@
 // What a viewer chose about the look: language, theme, density. Kept in this browser.
 import type { Locale, Title } from '../api/schema';
+import { remember, remembered } from './storage';
 import { loadPageWords, loadWords, translator, type Translate, type Words } from './words';
 
 export type Theme = 'auto' | 'light' | 'dark';
 const THEMES: Theme[] = ['auto', 'light', 'dark'];
-
-function remembered(key: string): string | null {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null; // A browser that forbids storage still gets a working page.
-  }
-}
-function remember(key: string, value: string): void {
-  try {
-    localStorage.setItem(key, value);
-  } catch {
-    // Nothing is lost but the preference.
-  }
-}
 
 const chosen = remembered('guanlan.locale');
 const browser: Locale =

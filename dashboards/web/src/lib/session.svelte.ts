@@ -1,5 +1,6 @@
 // Who is looking and what they may do. Filled by pages/shell/load.ts, read everywhere.
 import type { Session } from '../api/schema';
+import { remember, remembered } from './storage';
 
 export type Permission =
   | 'ReadDashboards'
@@ -16,6 +17,8 @@ export type Permission =
   | 'ReadSystem'
   | 'ReadStatus';
 
+/** Someone is signed in in this browser: a fresh page tells a session that ended from none. */
+const IN = 'guanlan.in';
 type Phase = 'unknown' | 'out' | 'in';
 const state = $state<{ phase: Phase; session: Session | null; expired: boolean }>({
   phase: 'unknown',
@@ -45,9 +48,12 @@ export function signedIn(who: Session): void {
   state.session = who;
   state.phase = 'in';
   state.expired = false;
+  remember(IN, '1');
 }
+/** `expired`: nobody asked for it. Several requests may be refused at once; it is told until the next sign-in. */
 export function signedOut(expired: boolean): void {
-  state.expired = expired && state.phase === 'in';
+  state.expired = expired && (state.expired || state.phase === 'in' || remembered(IN) !== null);
+  remember(IN, null);
   state.session = null;
   state.phase = 'out';
 }

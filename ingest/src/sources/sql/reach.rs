@@ -56,6 +56,12 @@ impl Reach {
         }
     }
 
+    /// How to encrypt a connection through a Unix socket, if a server of this machine may be called.
+    pub(crate) async fn local(&self, place: &str, port: u16) -> Result<Guard, SourceError> {
+        self.outbound.local(port).await.map_err(|e| out(place, e))?;
+        Ok(self.guard(true))
+    }
+
     /// Connects to a server that may be called. `place` names it in messages.
     pub(crate) async fn open(&self, place: &str, host: &str, port: u16) -> Result<Opened, SourceError> {
         self.outbound.tunnel(host, port).await.map_err(|e| out(place, e))

@@ -105,7 +105,7 @@ async fn definitions_are_checked_with_paths_and_hints() {
         ),
         (
             "{title: x, measure: {derived: {expression: a, metrics: {a: x}}}}",
-            "measure.derived.metrics: `x` is derived from itself",
+            "measure.derived.metrics: `x` is derived from itself, or over more than 8 metrics that are derived",
         ),
     ] {
         let spec: MetricSpec = serde_saphyr::from_str(yaml).expect("a metric");

@@ -26,7 +26,8 @@ export async function restore(client: QueryClient): Promise<void> {
     await enter(await get<Session>('/api/session'));
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 401) throw error;
-    signedOut(false);
+    // A session that ended is told; a first visit has had none.
+    signedOut(true);
   }
 }
 export async function login(user: string, password: string): Promise<void> {
