@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -22,6 +23,10 @@ pub async fn answered(State(clock): State<SharedClock>, request: Request, next: 
 fn told(panic: &(dyn Any + Send), id: &str) -> Refusal {
     let why = panic.downcast_ref::<String>().map(String::as_str);
     let why = why.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    if why.contains("mmap failed") {
+        let detail = "the server has no memory left for the request; ask again in a moment";
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "memory", "No memory left", detail);
+    }
     let mut refusal = Refusal::internal(format!("panic {id}: {why}"));
     refusal.detail = format!("the server's log has the cause under {id}");
     refusal

@@ -109,9 +109,9 @@ fn keys_and_types_are_checked_where_they_stand() {
             },
             Wrong {
                 file: "guanlan.yaml",
-                text: "site: { name: X }\nlimits: hunter2\n",
+                text: "site: { name: X }\nquery: { memory_mib: hunter2 }\n",
                 // The text may be a secret in the wrong place.
-                said: &["guanlan.yaml:2:9: error: expected struct Limits, found a text"],
+                said: &["guanlan.yaml:2:22: error: expected usize | write a number"],
             },
             Wrong {
                 file: "guanlan.yaml",

@@ -9,7 +9,7 @@ mod tests;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
-pub(crate) use expansion::expanded;
+pub(crate) use expansion::{Widths, expanded};
 pub(crate) use inlined::inlined;
 use store::{Problem, limits};
 

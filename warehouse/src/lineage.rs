@@ -9,7 +9,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, Visit};
 use store::{Problem, limits, nearest};
 
-use crate::bounds::{bounded, expanded, on_large_stack};
+use crate::bounds::{Widths, bounded, expanded, on_large_stack};
 use crate::error::Error;
 use crate::table::{TableName, Zone};
 use crate::words::translate;
@@ -91,7 +91,7 @@ impl ast::Visitor for Functions {
 /// The single statement of a text, within the bounds of what can be planned.
 pub(crate) fn one_statement(sql: &str) -> Result<Statement, Error> {
     let mut statement = parsed(sql)?;
-    on_large_stack(|| expanded(&statement)).map_err(too_much)?;
+    on_large_stack(|| expanded(&statement, &Widths::new())).map_err(too_much)?;
     on_large_stack(|| translate(&mut statement));
     Ok(statement)
 }

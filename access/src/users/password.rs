@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use store::SharedClock;
 use tokio::sync::Semaphore;
 
@@ -62,10 +62,18 @@ impl Hasher {
         // A password that cannot have been set is not worth more time than any other.
         let password = if password.len() <= LONGEST { password.to_owned() } else { String::new() };
         let right = self
-            .work(move |argon| {
-                let parsed = PasswordHash::new(&hash)
-                    .map_err(|e| Error::Damaged { what: "a password hash".into(), why: e.to_string() })?;
-                Ok(argon.verify_password(password.as_bytes(), &parsed).is_ok())
+            .work(move || {
+                let damaged = |why: String| Error::Damaged { what: "a password hash".into(), why };
+                let parsed = PasswordHash::new(&hash).map_err(|e| damaged(e.to_string()))?;
+                let (Some(salt), Some(expected)) = (parsed.salt, parsed.hash) else {
+                    return Err(damaged("it has no salt or no hash".into()));
+                };
+                let algorithm = Algorithm::try_from(parsed.algorithm).map_err(|e| damaged(e.to_string()))?;
+                let version = parsed.version.map_or(Ok(Version::V0x13), Version::try_from);
+                let version = version.map_err(|e| damaged(e.to_string()))?;
+                let params = Params::try_from(&parsed).map_err(|e| damaged(e.to_string()))?;
+                // Comparing outputs takes the same time wherever they differ.
+                Ok(output(&Argon2::new(algorithm, version, params), &password, salt)? == expected)
             })
             .await?;
         Ok(right && known)
@@ -74,33 +82,30 @@ impl Hasher {
     async fn hash(&self, password: String) -> Result<String> {
         let mut salt = [0u8; 16];
         self.clock.fill(&mut salt);
-        self.work(move |argon| {
-            let failed = |e: argon2::password_hash::Error| Error::Damaged {
-                what: "the password hash".into(),
-                why: e.to_string(),
-            };
+        self.work(move || {
+            let params =
+                Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
+            let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
             let salt = SaltString::encode_b64(&salt).map_err(failed)?;
-            Ok(argon.hash_password(password.as_bytes(), &salt).map_err(failed)?.to_string())
+            let hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(argon.params()).map_err(failed)?,
+                salt: Some(salt.as_salt()),
+                hash: Some(output(&argon, &password, salt.as_salt())?),
+            };
+            Ok(hash.to_string())
         })
         .await
     }
 
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Argon2<'static>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let _place = self.queue.try_acquire().map_err(|_| Error::Busy)?;
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| Error::Busy)?;
         let task = tokio::task::spawn_blocking(move || {
             // The turn ends with the work, not with a caller who hung up.
             let _turn = turn;
-            // The hasher ends the process where there is no memory.
-            let mut room: Vec<u8> = Vec::new();
-            room.try_reserve_exact(MEMORY_KIB as usize * 1024).map_err(|_| Error::Busy)?;
-            drop(std::hint::black_box(room));
-            let params =
-                Params::new(MEMORY_KIB, PASSES, 1, None).expect("the constants lie within Argon2's limits");
-            work(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+            work()
         });
         task.await.map_err(|e| Error::Damaged { what: "the password check".into(), why: e.to_string() })?
     }
@@ -114,6 +119,24 @@ impl Hasher {
             letters.chunks(4).map(|c| c.iter().map(|b| char::from(*b)).collect()).collect();
         groups.join("-")
     }
+}
+
+/// The hash itself, in memory that is asked for: the crate's own way ends the process where there is none.
+fn output(argon: &Argon2<'_>, password: &str, salt: Salt<'_>) -> Result<Output> {
+    let mut bytes = [0u8; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes).map_err(failed)?;
+    let mut memory: Vec<Block> = Vec::new();
+    memory.try_reserve_exact(argon.params().block_count()).map_err(|_| Error::Busy)?;
+    memory.resize(argon.params().block_count(), Block::default());
+    let length = argon.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let fill = |out: &mut [u8]| {
+        Ok(argon.hash_password_into_with_memory(password.as_bytes(), salt, out, &mut memory)?)
+    };
+    Output::init_with(length, fill).map_err(failed)
+}
+
+fn failed(error: argon2::password_hash::Error) -> Error {
+    Error::Damaged { what: "the password hash".into(), why: error.to_string() }
 }
 
 fn checked<'a>(name: &str, password: &'a str) -> Result<&'a str> {

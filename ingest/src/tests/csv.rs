@@ -180,7 +180,9 @@ async fn links_and_special_files_are_not_read() {
     for (path, why) in
         [("led", "the link led"), ("/proc/self", "belongs to the system"), ("/dev", "belongs to")]
     {
-        let files = spec(json!({"kind": {"files": {"path": path}}, "streams": {"o": {"glob": "*.csv"}}}));
+        let files = spec(
+            json!({"kind": {"files": {"path": path}}, "streams": {"o": {"glob": "*.csv", "format": {"csv": {}}}}}),
+        );
         let database = spec(json!({"kind": {"sqlite": {"path": path}}, "streams": {"o": {"table": "t"}}}));
         for spec in [files, database] {
             let error = house.ingest.test(&spec).await.unwrap_err().to_string();

@@ -68,9 +68,69 @@ fn parts_that_double_are_counted_where_they_are_used() {
     for n in 1..30 {
         sql += &format!(", t{n} as (select a.x from t{} a, t{} b)", n - 1, n - 1);
     }
-    let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap());
+    let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap(), &Widths::new());
     assert!(check(&format!("{sql} select * from t29")).is_err());
     assert!(check("with a as (select * from t), b as (select * from a, a) select * from b, b").is_ok());
     assert!(check(&format!("explain {sql} select * from t29")).is_err());
     assert!(check("select 1 from t group by cube(a, b, c, d, e, f, g, h, i, j, k)").is_err());
+}
+
+#[test]
+fn columns_are_counted_wherever_they_are_read() {
+    let widths = Widths::from([("raw.wide".to_owned(), 1_900), ("mart.orders".to_owned(), 20)]);
+    let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap(), &widths);
+    let many = |one: &dyn Fn(usize) -> String, n: usize| (0..n).map(one).collect::<Vec<_>>().join(", ");
+    let joined = many(&|n| format!("raw.wide w{n}"), 90);
+    let nested = format!("{}raw.wide{}", "(select * from ".repeat(80), ") t".repeat(80));
+    let with = many(
+        &|n| {
+            format!(
+                "t{n} as (select * from {})",
+                if n == 0 { "raw.wide".into() } else { format!("t{}", n - 1) }
+            )
+        },
+        40,
+    );
+    for sql in [
+        format!("select count(*) from {joined}"),
+        format!("select nosuch from {joined}"),
+        format!("select * from {nested}"),
+        format!("with {with} select count(*) from t39"),
+        "select *, *, *, *, *, *, *, *, *, *, *, *, *, *, *, * from raw.wide".into(),
+    ] {
+        let refused = check(&sql).expect_err(&sql[..60.min(sql.len())]);
+        assert!(refused.message.contains("columns together"), "{}", refused.message);
+    }
+    let narrow = many(
+        &|n| {
+            format!(
+                "t{n} as (select id, day from {})",
+                if n == 0 { "raw.wide".into() } else { format!("t{}", n - 1) }
+            )
+        },
+        40,
+    );
+    for sql in [
+        "select * from raw.wide a join raw.wide b on a.id = b.id join raw.wide c on a.id = c.id".into(),
+        format!("with {narrow} select count(*) from t39 join raw.wide w using (id)"),
+        format!("select 1 from {}", many(&|n| format!("orders o{n}"), 90)),
+    ] {
+        check(&sql).unwrap_or_else(|p| panic!("{}: {}", &sql[..40], p.message));
+    }
+}
+
+#[test]
+fn subqueries_in_one_another_are_counted() {
+    let nested = |depth: usize| {
+        let parts: String = (1..depth)
+            .map(|n| format!("(select 1 from t t{n} where t{n}.a = t{}.a and exists ", n - 1))
+            .collect();
+        format!("select 1 from t t0 where exists {parts}(select 1){}", ")".repeat(depth - 1))
+    };
+    let check = |sql: &str| expanded(&crate::lineage::parsed(sql).unwrap(), &Widths::new());
+    assert!(check(&nested(8)).is_ok());
+    assert!(check(&nested(9)).unwrap_err().message.contains("8 deep"));
+    let beside = vec!["exists (select 1 from t where a in (select 1))"; 20].join(" and ");
+    assert!(check(&format!("select 1 from t where {beside}")).is_ok());
+    assert!(check(&format!("select (select max((select 1))) where 1 in ({})", "select 1")).is_ok());
 }

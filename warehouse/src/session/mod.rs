@@ -36,7 +36,7 @@ pub(crate) use running::Registry;
 use running::{Class, Running};
 pub(crate) use workers::{Workers, caught};
 
-use crate::bounds::{inlined, on_large_stack};
+use crate::bounds::{Widths, expanded, inlined, on_large_stack};
 use crate::catalog::TableInfo;
 use crate::error::{Error, Result};
 use crate::lineage::{name_of, one_statement, tables_of, too_much};
@@ -156,7 +156,8 @@ impl Session {
     async fn plan(&self, context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
         let statement = one_statement(sql)?;
         gate::admit(&statement, self.all())?;
-        self.known(&statement).await?;
+        let widths = self.known(&statement).await?;
+        on_large_stack(|| expanded(&statement, &widths)).map_err(too_much)?;
         let plan = match context.state().statement_to_plan(statement).await {
             // Other databases answer with two columns of one name; ours get a number.
             Err(error) if error.strip_backtrace().contains("require unique expression names") => {
@@ -173,9 +174,10 @@ impl Session {
         Ok(plan)
     }
 
-    /// Every table of the statement exists for this principal; otherwise says which one was perhaps meant.
-    /// A table that exists but may not be read is "not found" too.
-    async fn known(&self, statement: &Statement) -> Result<()> {
+    /// How many columns each table of the statement has, all of which exist for this principal; otherwise says which
+    /// one was perhaps meant. A table that exists but may not be read is "not found" too.
+    async fn known(&self, statement: &Statement) -> Result<Widths> {
+        let mut widths = Widths::new();
         let zones = self.zones();
         // SHOW names all of the information schema by itself.
         let shows = matches!(
@@ -191,14 +193,20 @@ impl Session {
                 }
                 continue;
             };
-            let there = zones.contains(&name.zone)
-                && (self.warehouse.is_system(&name) || self.warehouse.snapshot(&name).await?.is_some());
-            if !there {
+            let snapshot = match zones.contains(&name.zone) && !self.warehouse.is_system(&name) {
+                true => self.warehouse.snapshot(&name).await?,
+                false => None,
+            };
+            if let Some(snapshot) = &snapshot {
+                widths.insert(name.to_string(), snapshot.schema.fields().len() as u64);
+            }
+            let system = zones.contains(&name.zone) && self.warehouse.is_system(&name);
+            if snapshot.is_none() && !system {
                 let missing = Error::NotFound { what: format!("table {name}"), hint: None };
                 return Err(self.suggest(&reference, missing));
             }
         }
-        Ok(())
+        Ok(widths)
     }
 
     fn suggest(&self, reference: &TableReference, error: Error) -> Error {

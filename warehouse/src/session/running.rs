@@ -1,6 +1,7 @@
 //! The queries that run: whose they are, what they hold, when they must end. A thread of its own looks after them, so
 //! that a deadline holds inside a batch and while nobody reads.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -24,6 +25,8 @@ pub(super) const PEOPLE: usize = 8;
 pub(super) const PAGES: usize = 6;
 /// How often running queries are looked after.
 const TICK: Duration = Duration::from_millis(5);
+/// How often memory that nobody uses is given back.
+const TIDY: Duration = Duration::from_secs(1);
 /// After one query was ended for its memory the next has so long to see it freed, unless less than so much is left.
 const SPARED: Duration = Duration::from_millis(300);
 const LAST: u64 = 128 << 20;
@@ -251,7 +254,7 @@ impl Registry {
             return;
         }
         let dearest = running.iter().filter(|q| q.why.get().is_none());
-        if let Some(query) = dearest.max_by_key(|q| (q.held.load(Ordering::Relaxed), q.started)) {
+        if let Some(query) = dearest.max_by_key(|q| (q.held.load(Ordering::Relaxed), Reverse(q.started))) {
             tracing::warn!(query.id, query.user, "memory runs out: the query that holds the most is ended");
             query.end(Why::Dear);
             *spared = now + SPARED;
@@ -261,15 +264,19 @@ impl Registry {
 
 /// Looks after the queries until there is no warehouse any more.
 fn watch(registry: &Weak<Registry>) {
-    let mut spared = Instant::now();
+    let (mut spared, mut tidied) = (Instant::now(), Instant::now());
     while let Some(registry) = registry.upgrade() {
         let idle = registry.lock();
         if idle.is_empty() {
             drop(registry.begun.wait_timeout(idle, Duration::from_secs(1)));
-            memory::tidy();
-            continue;
+        } else {
+            drop(idle);
         }
-        drop(idle);
+        // One that runs long keeps nothing from being given back.
+        if tidied.elapsed() >= TIDY {
+            memory::tidy();
+            tidied = Instant::now();
+        }
         registry.look(&mut spared);
         drop(registry);
         std::thread::sleep(TICK);
