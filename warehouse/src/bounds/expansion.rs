@@ -9,9 +9,11 @@ use store::Problem;
 
 /// Tables of a statement with every common table expression counted where it is used: planners write it out there.
 const RELATIONS: u64 = 500;
-/// Columns of all tables and subqueries that a statement reads from, each counted where it is read: planners hold a list
-/// of them for each step.
-const CARRIED: u64 = 30_000;
+/// Columns that all steps of a statement carry: each join holds a list of those that are joined up to it, each SELECT one
+/// of what it reads and one of what it answers with.
+const CARRIED: u64 = 60_000;
+/// So many columns are passed over in the time that carrying one costs.
+const LOOKS: u64 = 1_000;
 /// Columns of what is no table of ours.
 const UNKNOWN: u64 = 20;
 /// Subqueries in conditions and values that stand in one another: planners walk each twice as often as the one around.
@@ -53,7 +55,7 @@ struct Size {
     relations: u64,
     /// Columns that it answers with, at most.
     columns: u64,
-    /// Columns that all its parts read from.
+    /// Columns that all its steps carry.
     carried: u64,
 }
 
@@ -89,12 +91,13 @@ impl<'a> Expansion<'a> {
 
     /// Adds what the SELECT that is being walked reads from.
     fn reads(&mut self, size: Size) {
+        let joined = self.selects.last_mut().map_or(0, |from| {
+            *from = from.saturating_add(size.columns);
+            *from
+        });
         if let Some(query) = self.queries.last_mut() {
             query.size.relations = query.size.relations.saturating_add(size.relations);
-            query.size.carried = query.size.carried.saturating_add(size.carried);
-        }
-        if let Some(from) = self.selects.last_mut() {
-            *from = from.saturating_add(size.columns);
+            query.size.carried = query.size.carried.saturating_add(size.carried).saturating_add(joined);
         }
     }
 }
@@ -131,7 +134,7 @@ impl Visitor for Expansion<'_> {
         }
         if size.carried > CARRIED {
             return too_many(
-                format!("the parts of the SQL read more than {CARRIED} columns together"),
+                format!("the steps of the SQL carry more than {CARRIED} columns together"),
                 "name the columns that are used where a wide table is read, instead of *",
             );
         }
@@ -150,9 +153,11 @@ impl Visitor for Expansion<'_> {
         };
         let stars = select.projection.iter().filter(|item| all(item)).count() as u64;
         let columns = from.saturating_mul(stars).saturating_add(select.projection.len() as u64);
+        // Each column of a SELECT is looked for among all that it reads.
+        let looked = columns.saturating_mul(from) / LOOKS;
         if let Some(query) = self.queries.last_mut() {
             query.size.columns = query.size.columns.max(columns);
-            query.size.carried = query.size.carried.saturating_add(from).saturating_add(columns);
+            query.size.carried = query.size.carried.saturating_add(columns).saturating_add(looked);
         }
         ControlFlow::Continue(())
     }

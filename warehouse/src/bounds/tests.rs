@@ -113,7 +113,7 @@ fn columns_are_counted_wherever_they_are_read() {
     for sql in [
         "select * from raw.wide a join raw.wide b on a.id = b.id join raw.wide c on a.id = c.id".into(),
         format!("with {narrow} select count(*) from t39 join raw.wide w using (id)"),
-        format!("select 1 from {}", many(&|n| format!("orders o{n}"), 90)),
+        format!("select 1 from {}", many(&|n| format!("orders o{n}"), 70)),
     ] {
         check(&sql).unwrap_or_else(|p| panic!("{}: {}", &sql[..40], p.message));
     }
