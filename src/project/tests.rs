@@ -111,7 +111,9 @@ fn keys_and_types_are_checked_where_they_stand() {
                 file: "guanlan.yaml",
                 text: "site: { name: X }\nquery: { memory_mib: hunter2 }\n",
                 // The text may be a secret in the wrong place.
-                said: &["guanlan.yaml:2:22: error: expected usize | write a number"],
+                said: &[
+                    "guanlan.yaml:2:22: error: expected a whole number, zero or more | write a number, without quotes",
+                ],
             },
             Wrong {
                 file: "guanlan.yaml",
