@@ -64,7 +64,7 @@ case $step in
     ;;
   bench)
     apt_install postgresql python3-venv
-    python_package duckdb-1-peer 'duckdb>=1.4,<2' 'pyyaml>=6,<7' pytz
+    python_package duckdb-2-peer 'duckdb>=2,<3' 'pyyaml>=6,<7' pytz
     ;;
   *) echo "error: unknown step $step" >&2; exit 2 ;;
 esac
